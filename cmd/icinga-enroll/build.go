@@ -1,0 +1,281 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+	"icinga-enroll/selfservice"
+)
+
+// newEnroller turns the configuration in force into an Enroller. Its errors
+// are usage errors: nothing has been asked of anybody yet.
+func newEnroller(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return nil, nil, err
+	}
+	settings, err := c.settings()
+	if err != nil {
+		return nil, nil, coded{err, exitUsage}
+	}
+	director, err := c.director()
+	if err != nil {
+		return nil, nil, coded{err, exitUsage}
+	}
+	e := &enroll.Enroller{
+		Settings:  settings,
+		Authority: func(t pki.Trust) enroll.Authority { return &pki.Client{Trust: t} },
+		Machine:   c.machine(),
+		Now:       time.Now,
+		BuildDate: buildDate(),
+		Observe:   observe,
+	}
+	if director == nil {
+		return e, func() {}, nil
+	}
+	e.Director = director
+	return e, director.Close, nil
+}
+
+func (c *loaded) settings() (enroll.Settings, error) {
+	s := enroll.Settings{
+		Name: c.Host.Name,
+		Properties: selfservice.HostProperties{
+			DisplayName: c.Host.DisplayName, Address: c.Host.Address, Address6: c.Host.Address6,
+		},
+		Send:     c.Host.Send,
+		Ticket:   enroll.TicketSource(c.CA.Ticket),
+		StateDir: c.Paths.State,
+		CertsDir: c.Paths.Certs,
+	}
+	return s, errors.Join(
+		c.checkHost(),
+		c.checkChoices(),
+		c.absolute(),
+		c.readKeyType(&s),
+		c.readSecrets(&s),
+		c.readEndpoints(&s),
+		c.readTrust(&s),
+	)
+}
+
+func (c *loaded) checkHost() error {
+	if c.Host.Name != "" {
+		if err := enroll.CheckName(c.Host.Name); err != nil {
+			return usage("%s: %w", c.where("host.name"), err)
+		}
+	}
+	for _, name := range c.Host.Send {
+		if !slices.Contains([]string{"address", "address6", "display_name"}, name) {
+			return usage("%s: %q is none of address, address6, display_name", c.where("host.send"), name)
+		}
+	}
+	if a := c.Host.Address6; a != "" {
+		if ip, err := netip.ParseAddr(a); err != nil || !ip.Is6() {
+			return usage("%s: %q is not an IPv6 address", c.where("host.address6"), a)
+		}
+	}
+	return nil
+}
+
+func (c *loaded) checkChoices() error {
+	for _, choice := range []struct {
+		key, value string
+		known      []string
+	}{
+		{"ca.ticket", c.CA.Ticket, []string{string(enroll.TicketSelfService), string(enroll.TicketNone)}},
+		{"agent.manage", c.Agent.Manage, []string{"auto", "never"}},
+	} {
+		if !slices.Contains(choice.known, choice.value) {
+			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
+		}
+	}
+	if c.Director.URL == "" && c.CA.Ticket != string(enroll.TicketNone) {
+		return usage("director.url is not set (in %s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file)
+	}
+	return nil
+}
+
+func (c *loaded) readKeyType(s *enroll.Settings) (err error) {
+	if s.KeyType, err = pki.ParseKeyType(c.Key.Type); err != nil {
+		return usage("%s: %w", c.where("key.type"), err)
+	}
+	return nil
+}
+
+// readEndpoints takes [name@]host[:port].
+func (c *loaded) readEndpoints(s *enroll.Settings) error {
+	for _, text := range c.CA.Endpoints {
+		name, address, named := strings.Cut(text, "@")
+		if !named {
+			name, address = "", text
+		}
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			host, port = strings.Trim(address, "[]"), "5665"
+		}
+		if host == "" || port == "" || (named && name == "") || strings.ContainsAny(host, " /,") {
+			return usage("%s: %q is not of the form name@host:port", c.where("ca.endpoints"), text)
+		}
+		s.Endpoints = append(s.Endpoints, enroll.Endpoint{Name: name, Address: net.JoinHostPort(host, port)})
+	}
+	return nil
+}
+
+// readTrust insists on a pin: without one a ticket, which is a password, would
+// go to the first server that answers.
+func (c *loaded) readTrust(s *enroll.Settings) error {
+	for _, text := range c.CA.Fingerprint {
+		pin, err := pki.ParsePin(text)
+		if err != nil {
+			return usage("%s: %w", c.where("ca.fingerprint"), err)
+		}
+		s.Trust.Pins = append(s.Trust.Pins, pin)
+	}
+	if c.CA.File != "" {
+		roots, err := readCertificates(c.CA.File)
+		if err != nil {
+			return usage("%s: %w", c.where("ca.file"), err)
+		}
+		s.Trust.Roots = roots
+	}
+	pinned := len(s.Trust.Pins)+len(s.Trust.Roots) > 0
+	switch {
+	case pinned && c.CA.TrustOnFirstUse:
+		return usage("%s contradicts ca.fingerprint and ca.file: set the one or the other", c.where("ca.trust_on_first_use"))
+	case !pinned && !c.CA.TrustOnFirstUse:
+		return usage("no CA is pinned: set ca.fingerprint (\"icinga-enroll trust HOST:5665\" prints it, compare it with the CA's machine) or ca.file")
+	}
+	s.Trust.FirstUse = c.CA.TrustOnFirstUse
+	return nil
+}
+
+func readCertificates(file string) ([]*x509.Certificate, error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	certs, err := pki.ParseCertificates(data)
+	if err != nil {
+		return nil, usage("%s: %w", file, err)
+	}
+	return certs, nil
+}
+
+// director is nil where the configuration has none.
+func (c *loaded) director() (*selfservice.Client, error) {
+	if c.Director.URL == "" {
+		return nil, nil
+	}
+	o := selfservice.Options{AllowInsecureHTTP: c.Director.AllowInsecureHTTP, UserAgent: "icinga-enroll/" + version()}
+	if c.Director.CAFile != "" {
+		certs, err := readCertificates(c.Director.CAFile)
+		if err != nil {
+			return nil, usage("%s: %w", c.where("director.ca_file"), err)
+		}
+		o.RootCAs = x509.NewCertPool()
+		for _, cert := range certs {
+			o.RootCAs.AddCert(cert)
+		}
+	}
+	if c.Director.Proxy != "" {
+		proxy, err := url.Parse(c.Director.Proxy)
+		if err != nil || proxy.Host == "" {
+			return nil, usage("%s: want a URL such as http://proxy.example.com:3128", c.where("director.proxy"))
+		}
+		o.Proxy = proxy
+	}
+	client, err := selfservice.New(c.Director.URL, o)
+	if err != nil {
+		return nil, usage("%s: %w", c.where("director.url"), err)
+	}
+	return client, nil
+}
+
+// machine looks from this node towards the Director: the address of that route
+// is the one by which the node is reached.
+func (c *loaded) machine() enroll.Machine {
+	return enroll.Machine{
+		Hostname: platform.Hostname,
+		FQDN:     platform.FQDN,
+		Addresses: func(ctx context.Context) (v4, v6 netip.Addr, err error) {
+			u, err := url.Parse(c.Director.URL)
+			if err != nil || u.Hostname() == "" {
+				return v4, v6, nil
+			}
+			port := u.Port()
+			if port == "" {
+				port = "443"
+			}
+			return platform.LocalAddresses(ctx, u.Hostname(), port)
+		},
+	}
+}
+
+func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
+	if s.TemplateKey, err = c.readSecret("director.template_key", c.Director.TemplateKey, c.Director.TemplateKeyFile); err != nil {
+		return err
+	}
+	s.HostKey, err = c.readSecret("director.host_key", c.Director.HostKey, c.Director.HostKeyFile)
+	return err
+}
+
+// readSecret takes a value, else a file, else systemd's credential of that name.
+func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
+	switch {
+	case value != "" && file != "":
+		return secret.Text{}, usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
+	case value != "":
+		return cleanSecret(c.where(key), value)
+	case file != "":
+		return readSecretFile(c.where(key+"_file"), file)
+	}
+	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+		name := strings.NewReplacer("director.", "", "_", "-").Replace(key)
+		credential := filepath.Join(folder, name)
+		if _, err := os.Stat(credential); !errors.Is(err, fs.ErrNotExist) {
+			return readSecretFile("systemd credential "+name, credential)
+		}
+	}
+	return secret.Text{}, nil
+}
+
+func readSecretFile(where, file string) (secret.Text, error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return secret.Text{}, usage("%s: %w", where, err)
+	}
+	if err := notForEverybody(file); err != nil {
+		return secret.Text{}, usage("%s: every account can read this secret: %w", where, err)
+	}
+	return cleanSecret(where, string(data))
+}
+
+// cleanSecret takes off what editors put around a key.
+func cleanSecret(where, text string) (secret.Text, error) {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	if text == "" {
+		return secret.Text{}, usage("%s: the secret is empty", where)
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return secret.Text{}, usage("%s: a key has no blanks, line breaks or special characters in it (is it the right file, and plain text?)", where)
+	}
+	return secret.New(text), nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"icinga-enroll/enroll"
+)
+
+// lines prints one line a step: what was decided and how long it took. On a
+// terminal a spinner shows which step is being done.
+type lines struct {
+	out      io.Writer
+	quiet    bool
+	terminal bool
+
+	mu   sync.Mutex
+	stop chan struct{} // ends the spinner that runs; nil: none does
+	gone chan struct{} // closed when it has ended
+}
+
+func newLines(out io.Writer, quiet bool) *lines {
+	f, isFile := out.(*os.File)
+	return &lines{out: out, quiet: quiet, terminal: isFile && term.IsTerminal(int(f.Fd()))}
+}
+
+// observe is the Enroller's Observe.
+func (l *lines) observe(s enroll.Step) {
+	if l.quiet {
+		return
+	}
+	l.close()
+	if s.Text == "" {
+		l.spin(s.Name)
+		return
+	}
+	_, _ = fmt.Fprintf(l.out, "%s %-11s %s%s\n", l.mark(s), s.Name, oneLine(s.Text), took(s.Took))
+}
+
+// note prints a line that is no step.
+func (l *lines) note(text string) {
+	if l.quiet {
+		return
+	}
+	l.close()
+	_, _ = fmt.Fprintln(l.out, oneLine(text))
+}
+
+func (l *lines) mark(s enroll.Step) string {
+	switch {
+	case s.Warning:
+		return "!"
+	case s.Changed:
+		return "+"
+	default:
+		return "="
+	}
+}
+
+func took(d time.Duration) string {
+	if d < time.Millisecond {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", d.Round(time.Millisecond))
+}
+
+// oneLine keeps a step on its line, whatever a server has put into it.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+}
+
+func (l *lines) spin(name string) {
+	if !l.terminal {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stop, l.gone = make(chan struct{}), make(chan struct{})
+	go spin(l.out, name, l.stop, l.gone)
+}
+
+func spin(out io.Writer, name string, stop, gone chan struct{}) {
+	defer close(gone)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			_, _ = fmt.Fprint(out, "\r\x1b[K")
+			return
+		case <-tick.C:
+			_, _ = fmt.Fprintf(out, "\r%c %s …", `|/-\`[i%4], name)
+		}
+	}
+}
+
+// close ends the spinner. It may be called more than once.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stop != nil {
+		close(l.stop)
+		<-l.gone
+		l.stop = nil
+	}
+}

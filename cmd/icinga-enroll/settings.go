@@ -1,0 +1,261 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+)
+
+// config is the configuration file. It is the one list of what can be set: the
+// environment variables, the flags and "icinga-enroll config" are made from it.
+type config struct {
+	Director struct {
+		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
+		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
+		TemplateKeyFile   string `koanf:"template_key_file" usage:"file that holds the template key"`
+		HostKey           string `koanf:"host_key" secret:"yes" usage:"self-service API key of a host that was prepared in the Director"`
+		HostKeyFile       string `koanf:"host_key_file" usage:"file that holds the prepared host's key"`
+		CAFile            string `koanf:"ca_file" usage:"CA certificates (PEM) to trust for the Director; default: the system's roots"`
+		Proxy             string `koanf:"proxy" usage:"proxy for the Director; default: HTTPS_PROXY and NO_PROXY of the environment"`
+		AllowInsecureHTTP bool   `koanf:"allow_insecure_http" usage:"allow an http:// URL: keys and tickets are then readable on the wire"`
+	} `koanf:"director"`
+	Host struct {
+		Name        string   `koanf:"name" usage:"the node's name; default: as the Director asks"`
+		Address     string   `koanf:"address" usage:"IPv4 address (or name) to register; default: as the Director asks"`
+		Address6    string   `koanf:"address6" usage:"IPv6 address to register; default: as the Director asks"`
+		DisplayName string   `koanf:"display_name" usage:"display name to register; default: as the Director asks"`
+		Send        []string `koanf:"send" usage:"properties to register with (address, address6, display_name); [] for none; default: what the Director asks for and what is set here"`
+	} `koanf:"host"`
+	CA struct {
+		Endpoints       []string `koanf:"endpoints" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
+		Fingerprint     []string `koanf:"fingerprint" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
+		File            string   `koanf:"file" usage:"the Icinga CA's certificate (PEM), instead of a fingerprint"`
+		TrustOnFirstUse bool     `koanf:"trust_on_first_use" usage:"believe the first CA that is seen, instead of a fingerprint"`
+		Ticket          string   `koanf:"ticket" usage:"where the ticket comes from: self-service, or none (wait for approval)"`
+	} `koanf:"ca"`
+	Key struct {
+		Type string `koanf:"type" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
+	} `koanf:"key"`
+	Paths struct {
+		State string `koanf:"state" usage:"folder of icinga-enroll's own state"`
+		Certs string `koanf:"certs" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
+	} `koanf:"paths"`
+	Agent struct {
+		Manage string `koanf:"manage" usage:"auto or never; this version touches only files in paths.certs, whichever is set"`
+	} `koanf:"agent"`
+}
+
+func defaults() map[string]any {
+	paths := platform.DefaultPaths()
+	return map[string]any{
+		"ca.ticket":    "self-service",
+		"key.type":     string(pki.ECDSAP256),
+		"paths.state":  paths.State,
+		"paths.certs":  paths.Certs,
+		"agent.manage": "auto",
+	}
+}
+
+// setting is one line of the configuration.
+type setting struct {
+	key    string // "director.url"
+	kind   reflect.Kind
+	usage  string
+	secret bool
+}
+
+func (s setting) env() string { return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_")) }
+
+func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
+
+const envPrefix = "ICINGA_ENROLL_"
+
+// allSettings lists the fields of config in their order.
+func allSettings() []setting {
+	var all []setting
+	groups := reflect.TypeFor[config]()
+	for group := range groups.Fields() {
+		for field := range group.Type.Fields() {
+			all = append(all, setting{
+				key:    group.Tag.Get("koanf") + "." + field.Tag.Get("koanf"),
+				kind:   field.Type.Kind(),
+				usage:  field.Tag.Get("usage"),
+				secret: field.Tag.Get("secret") != "",
+			})
+		}
+	}
+	return all
+}
+
+func findSetting(match func(setting) bool) (setting, bool) {
+	all := allSettings()
+	if i := slices.IndexFunc(all, match); i >= 0 {
+		return all[i], true
+	}
+	return setting{}, false
+}
+
+// addSettings gives flags a flag for every setting that isn't a secret: a
+// command line can be read by every account of the machine.
+func addSettings(flags *pflag.FlagSet) {
+	for _, s := range allSettings() {
+		switch {
+		case s.secret:
+		case s.kind == reflect.Bool:
+			flags.Bool(s.flag(), false, s.usage)
+		case s.kind == reflect.Slice:
+			flags.StringSlice(s.flag(), nil, s.usage)
+		default:
+			flags.String(s.flag(), "", s.usage)
+		}
+	}
+}
+
+// layer is one source of settings: values by key, and where each was found.
+type layer struct {
+	values map[string]any
+	origin map[string]string
+}
+
+func newLayer() layer { return layer{map[string]any{}, map[string]string{}} }
+
+func (l layer) set(key string, value any, origin string) {
+	l.values[key] = value
+	l.origin[key] = origin
+}
+
+// loaded is the configuration in force, with the origin of each value.
+type loaded struct {
+	config
+	file   string
+	origin map[string]string
+	values map[string]any
+}
+
+// load reads the file, the environment and the flags; the later one wins.
+func load(flags *pflag.FlagSet) (*loaded, error) {
+	file, _ := flags.GetString("config")
+	fromFile, err := fileLayer(file, flags.Changed("config"))
+	if err != nil {
+		return nil, err
+	}
+	fromEnv, err := envLayer(os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	base := newLayer()
+	for key, value := range defaults() {
+		base.set(key, value, "default")
+	}
+	c := &loaded{file: file, origin: map[string]string{}}
+	k := koanf.New(".")
+	for _, l := range []layer{base, fromFile, fromEnv, flagLayer(flags)} {
+		if err := k.Load(confmap.Provider(l.values, "."), nil); err != nil {
+			return nil, usage("configuration: %w", err)
+		}
+		for key, origin := range l.origin {
+			c.origin[key] = origin
+		}
+	}
+	c.values = k.All()
+	err = k.UnmarshalWithConf("", &c.config, koanf.UnmarshalConf{
+		DecoderConfig: &mapstructure.DecoderConfig{Result: &c.config, TagName: "koanf", ErrorUnused: true},
+	})
+	if err != nil {
+		return nil, usage("configuration: %w", err)
+	}
+	return c, nil
+}
+
+// where names a setting and the place where it was set, for an error message.
+func (c *loaded) where(key string) string {
+	if origin := c.origin[key]; origin != "" && origin != "default" {
+		return key + " (" + origin + ")"
+	}
+	return key
+}
+
+func envLayer(environ []string) (layer, error) {
+	l := newLayer()
+	for _, entry := range environ {
+		name, text, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		s, known := findSetting(func(s setting) bool { return s.env() == name })
+		if !known {
+			return l, usage("unknown environment variable %s: \"icinga-enroll config\" lists what can be set", name)
+		}
+		value, err := s.parse(text)
+		if err != nil {
+			return l, usage("environment variable %s: %w", name, err)
+		}
+		l.set(s.key, value, name)
+	}
+	return l, nil
+}
+
+func (s setting) parse(text string) (any, error) {
+	switch s.kind {
+	case reflect.Bool:
+		value, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, fmt.Errorf("want true or false, not %q", text)
+		}
+		return value, nil
+	case reflect.Slice:
+		list := []string{}
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				list = append(list, item)
+			}
+		}
+		return list, nil
+	default:
+		return text, nil
+	}
+}
+
+func flagLayer(flags *pflag.FlagSet) layer {
+	l := newLayer()
+	for _, s := range allSettings() {
+		f := flags.Lookup(s.flag())
+		if f == nil || !f.Changed {
+			continue
+		}
+		switch s.kind {
+		case reflect.Bool:
+			value, _ := flags.GetBool(f.Name)
+			l.set(s.key, value, "--"+f.Name)
+		case reflect.Slice:
+			value, _ := flags.GetStringSlice(f.Name)
+			l.set(s.key, value, "--"+f.Name)
+		default:
+			l.set(s.key, f.Value.String(), "--"+f.Name)
+		}
+	}
+	return l
+}
+
+// absolute makes the paths of the configuration independent of where the
+// program is started.
+func (c *loaded) absolute() error {
+	for key, path := range map[string]string{"paths.state": c.Paths.State, "paths.certs": c.Paths.Certs} {
+		if !filepath.IsAbs(path) {
+			return usage("%s: %q must be an absolute path", c.where(key), path)
+		}
+	}
+	return nil
+}

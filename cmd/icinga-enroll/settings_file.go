@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// fileLayer reads the configuration file. A default file that isn't there is
+// no error: everything may come from the environment.
+func fileLayer(file string, asked bool) (layer, error) {
+	l := newLayer()
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return l, nil
+	}
+	if err != nil {
+		return l, usage("configuration: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return l, usage("%s: %w", file, err)
+	}
+	if len(doc.Content) == 0 {
+		return l, nil // empty, or comments only
+	}
+	if err := l.read(file, doc.Content[0]); err != nil {
+		return l, err
+	}
+	return l, l.refuseReadable(file)
+}
+
+func (l layer) read(file string, root *yaml.Node) error {
+	if root.Kind != yaml.MappingNode {
+		return usage("%s:%d: want settings such as \"director:\"", file, root.Line)
+	}
+	for group, value := range pairs(root) {
+		if isNull(value) {
+			continue
+		}
+		if value.Kind != yaml.MappingNode {
+			return usage("%s:%d: %q is not a group of settings; these are: %s", file, group.Line, group.Value, strings.Join(siblings(""), ", "))
+		}
+		for name, leaf := range pairs(value) {
+			if err := l.readSetting(file, group.Value+"."+name.Value, name.Line, leaf); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l layer) readSetting(file, key string, line int, leaf *yaml.Node) error {
+	origin := fmt.Sprintf("%s:%d", file, line)
+	s, known := findSetting(func(s setting) bool { return s.key == key })
+	if !known {
+		return usage("%s: unknown key %q; known are: %s", origin, key, strings.Join(siblings(key), ", "))
+	}
+	if isNull(leaf) {
+		return nil
+	}
+	value, err := s.decode(leaf)
+	if err != nil {
+		return usage("%s: %s: %w", origin, key, err)
+	}
+	l.set(key, value, origin)
+	return nil
+}
+
+// decode takes the text of a scalar as it is written: YAML would read a
+// fingerprint such as 12:34:56 as a number.
+func (s setting) decode(n *yaml.Node) (any, error) {
+	switch {
+	case s.kind == reflect.Slice && n.Kind == yaml.SequenceNode:
+		list := []string{}
+		for _, item := range n.Content {
+			if item.Kind != yaml.ScalarNode {
+				return nil, errors.New("want a list of texts")
+			}
+			list = append(list, item.Value)
+		}
+		return list, nil
+	case n.Kind != yaml.ScalarNode:
+		return nil, fmt.Errorf("want %s", map[reflect.Kind]string{
+			reflect.Bool: "true or false", reflect.Slice: "a list of texts", reflect.String: "a text",
+		}[s.kind])
+	case s.kind == reflect.Slice:
+		return []string{n.Value}, nil
+	default:
+		return s.parse(n.Value)
+	}
+}
+
+// siblings lists what is known in the group of key, or the groups where that
+// isn't known either.
+func siblings(key string) []string {
+	group, _, _ := strings.Cut(key, ".")
+	var inGroup, groups []string
+	for _, s := range allSettings() {
+		g, _, _ := strings.Cut(s.key, ".")
+		if g == group {
+			inGroup = append(inGroup, s.key)
+		}
+		if !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	if inGroup == nil {
+		return groups
+	}
+	return inGroup
+}
+
+// pairs yields the keys and values of a mapping.
+func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			value := n.Content[i+1]
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			if !yield(n.Content[i], value) {
+				return
+			}
+		}
+	}
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// refuseReadable refuses a file that holds a secret and can be read by everybody.
+func (l layer) refuseReadable(file string) error {
+	for _, s := range allSettings() {
+		if _, set := l.values[s.key]; set && s.secret {
+			if err := notForEverybody(file); err != nil {
+				return usage("%s is in a file that every account can read: %w", s.key, err)
+			}
+		}
+	}
+	return nil
+}
+
+// notForEverybody says how to mend a file that everybody may read. Windows
+// keeps rights elsewhere.
+func notForEverybody(file string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return fmt.Errorf("run: chmod o= %s", file)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/platform"
+)
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say where this machine stands",
+		Long: `Shows what the last run has left: name, registration, certificate, pending
+request, last error, next step. It reads a file that every account may read and
+asks no server. Exit code: 0 enrolled, 1 not, 3 waiting for approval.`,
+		Example: "  icinga-enroll status --json",
+		Args:    cobra.NoArgs,
+		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return status(cmd, asJSON) }),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().String("paths-state", "", "folder of icinga-enroll's own state; default: as the configuration says")
+	return cmd
+}
+
+func status(cmd *cobra.Command, asJSON bool) error {
+	dir, err := stateDir(cmd)
+	if err != nil {
+		return err
+	}
+	s, err := enroll.ReadStatus(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("this machine isn't enrolled: there is no status in %s. Run icinga-enroll once", dir)
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = writeJSON(cmd.OutOrStdout(), s)
+	} else {
+		err = printStatus(cmd.OutOrStdout(), s, time.Now())
+	}
+	if err != nil {
+		return err
+	}
+	return silently(map[enroll.Condition]int{enroll.Enrolled: exitOK, enroll.Pending: exitPending}, s.State)
+}
+
+// stateDir needs no readable configuration: the accounts that ask for the
+// status may not read it. Then the usual folder is looked into.
+func stateDir(cmd *cobra.Command) (string, error) {
+	c, err := load(cmd.Flags())
+	switch {
+	case err == nil:
+		return c.Paths.State, nil
+	case errors.Is(err, fs.ErrPermission) && cmd.Flags().Changed("paths-state"):
+		return cmd.Flags().GetString("paths-state")
+	case errors.Is(err, fs.ErrPermission):
+		return platform.DefaultPaths().State, nil
+	}
+	return "", err
+}
+
+// silently ends with the code of condition, 1 where codes has none; the output
+// has said why.
+func silently(codes map[enroll.Condition]int, condition enroll.Condition) error {
+	code, known := codes[condition]
+	if !known {
+		code = exitFailed
+	}
+	if code == exitOK {
+		return nil
+	}
+	return coded{errSaid, code}
+}
+
+func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
+	var b strings.Builder
+	row := func(label, format string, a ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
+	}
+	row("name", "%s", orNone(s.Name))
+	row("state", "%s", s.State)
+	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
+	if c := s.Certificate; c != nil {
+		row("certificate", "%s", c.File)
+		row("  issuer", "%s", c.Issuer)
+		row("  valid", "%s to %s", c.NotBefore.Format(time.DateTime), c.NotAfter.Format(time.DateTime))
+		row("  left", "%s", bar(*c, now))
+	}
+	if p := s.Pending; p != nil {
+		row("pending", "since %s, fingerprint %s", p.Since.Format(time.DateTime), p.Fingerprint)
+	}
+	if e := s.LastError; e != nil {
+		row("last error", "%s: %s", e.At.Format(time.DateTime), e.Message)
+	}
+	row("next step", "%s", s.NextStep)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// bar draws how much of the certificate's lifetime is left.
+func bar(c enroll.Certificate, now time.Time) string {
+	const width = 20
+	left, lifetime := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)
+	if left <= 0 || lifetime <= 0 {
+		return "[" + strings.Repeat(".", width) + "] expired"
+	}
+	full := min(width, int(left*width/lifetime)+1)
+	return fmt.Sprintf("[%s%s] %d days", strings.Repeat("#", full), strings.Repeat(".", width-full), int(left.Hours()/24))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(not known yet)"
+	}
+	return s
+}

@@ -1,0 +1,148 @@
+// Package enroll brings a node from whatever state it is in to "enrolled with
+// a valid certificate", and says when to look again.
+//
+// There is one way through it, [Enroller.Ensure]. Each of its steps has the
+// same form: is it already so? Then say so; else make it so, write down what
+// must not be lost, say so. A crash between any two instructions is answered
+// by running Ensure again.
+//
+// Two things decide the order of the steps. Registering can't be repeated,
+// since the Director hands out a host API key once: so everything that can
+// fail on this machine, and the trust in the configured endpoints, is tried
+// before it. And a ticket is a password: it leaves this process only towards
+// a peer whose chain and name have been verified.
+package enroll
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/selfservice"
+)
+
+// Settings say what the operator wants. The zero value of a field means what
+// its comment says.
+type Settings struct {
+	Name       string                     // the node's name; "": as the Director asks
+	Properties selfservice.HostProperties // values that win over what is found
+	Send       []string                   // properties to register with; nil: what the Director asks for and Properties has; empty: none
+
+	TemplateKey secret.Text // registers this node; not needed once it is registered
+	HostKey     secret.Text // a prepared host's key; zero: from registering
+
+	Endpoints []Endpoint   // where to ask for a certificate; nil: as the Director says
+	Trust     pki.Trust    // which CA to believe
+	Ticket    TicketSource // zero: TicketSelfService
+	KeyType   pki.KeyType  // zero: pki.ECDSAP256
+
+	StateDir string // this program's own folder
+	CertsDir string // the Icinga agent's: <CN>.key, <CN>.crt, ca.crt
+}
+
+// Endpoint is a configured parent. Name is the CN that it must show; with ""
+// it must show the name of one of the parents that the Director tells.
+type Endpoint struct{ Name, Address string }
+
+// TicketSource says where the ticket comes from.
+type TicketSource string
+
+// Where a ticket may come from.
+const (
+	TicketSelfService TicketSource = "self-service" // the Director's self-service API
+	TicketNone        TicketSource = "none"         // nowhere: somebody approves the request on the CA
+)
+
+// Director is what this package needs of Icinga Director.
+type Director interface {
+	Register(ctx context.Context, templateKey secret.Text, name string, p selfservice.HostProperties) (secret.Text, error)
+	Parameters(ctx context.Context, key secret.Text) (selfservice.Parameters, error)
+	Ticket(ctx context.Context, hostKey secret.Text) (secret.Text, error)
+}
+
+// Authority is what this package needs of an Icinga CA.
+type Authority interface {
+	Probe(ctx context.Context, ep pki.Endpoint) (pki.Peer, error)
+	Request(ctx context.Context, ep pki.Endpoint, req pki.Request) (pki.Issued, error)
+}
+
+// Machine tells what a node can know of itself.
+type Machine struct {
+	Hostname  func() (string, error)
+	FQDN      func(context.Context) (string, error)
+	Addresses func(context.Context) (v4, v6 netip.Addr, err error) // zero: none
+}
+
+// Enroller enrols one node.
+type Enroller struct {
+	Settings
+	Director  Director // nil: none is asked; Ticket must be TicketNone then
+	Authority func(pki.Trust) Authority
+	Machine   Machine
+	Now       func() time.Time
+	BuildDate time.Time  // a clock that is before it isn't believed; zero: any is
+	Observe   func(Step) // told when a step begins and when it is done; may be nil
+}
+
+// Ensure makes this node enrolled. Its error may be, or have:
+//
+//   - [pki.ErrPending]: the request waits for approval on the CA; the same
+//     request is presented again by the next Ensure
+//   - Temporary() true: trying again later may help
+//   - anything else: somebody must act
+//
+// A renewal that fails while the certificate is still valid is a warning in
+// the report, not an error.
+func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
+	n, err := e.open(ctx)
+	if err != nil {
+		return Report{Name: e.Name, State: Failed}, err
+	}
+	defer n.close()
+	err = n.walk(ctx, []step{
+		{"identity", n.identity},
+		{"adopt", n.adopt},
+		{"trust", n.checkEndpoints},
+		{"key", n.prepareKey},
+		{"register", n.register},
+		{"parameters", n.askParameters},
+		{"certificate", n.obtain},
+	})
+	return n.conclude(err)
+}
+
+// Plan says what Ensure would do. It asks the Director only for the naming
+// rules and the endpoints only for their certificates; it changes nothing,
+// neither there nor here.
+func (e *Enroller) Plan(ctx context.Context) (Report, error) {
+	n, err := e.look()
+	if err != nil {
+		return Report{Name: e.Name, State: Failed}, err
+	}
+	defer n.close()
+	err = n.walk(ctx, []step{
+		{"identity", n.identity},
+		{"adopt", n.findPair},
+		{"trust", n.probeEndpoints},
+		{"plan", n.plan},
+	})
+	return n.report(err), err
+}
+
+// DiscardRequest forgets the request that waits for approval, and its key:
+// after "icinga2 ca remove" the CA declines the same request for ever.
+func (e *Enroller) DiscardRequest(ctx context.Context) (discarded bool, err error) {
+	n, err := e.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer n.close()
+	discarded, err = n.discardRequest()
+	if err != nil {
+		return false, err
+	}
+	_, err = n.conclude(nil)
+	return discarded, err
+}

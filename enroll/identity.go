@@ -1,0 +1,117 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"icinga-enroll/selfservice"
+)
+
+// identity finds the name of this node. A name that is registered sticks: to
+// follow a changed hostname would make two hosts of one machine.
+func (n *node) identity(ctx context.Context) (outcome, error) {
+	found, why, err := n.findName(ctx)
+	if n.state.Name != "" {
+		n.name = n.state.Name
+		if err == nil && found != n.name {
+			return warns("%s, as enrolled; %s now says %q, which is not followed: one machine would become two hosts", n.name, why, found)
+		}
+		return says("%s, as enrolled", n.name)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := CheckName(found); err != nil {
+		return outcome{}, err
+	}
+	n.name = found
+	return says("%s, as %s", n.name, why)
+}
+
+// findName asks, in this order: the settings, the state, the Director, this
+// machine. On an enrolled node no server is asked.
+func (n *node) findName(ctx context.Context) (name, why string, err error) {
+	if n.Name != "" {
+		return n.Name, "host.name says", nil
+	}
+	if n.state.Name != "" {
+		return n.state.Name, "the state", nil
+	}
+	if err := n.askNaming(ctx); err != nil {
+		return "", "", err
+	}
+	if n.naming.FetchAgentName && !n.naming.FetchAgentFQDN {
+		short, err := n.shortName()
+		return n.transform(short), "the Director asks for the host name", err
+	}
+	fqdn, err := n.Machine.FQDN(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("%w; or set host.name", err)
+	}
+	return n.transform(fqdn), "the fully qualified domain name", nil
+}
+
+// askNaming asks the Director how it names hosts: with the template key, or,
+// on a prepared host, with the host's.
+func (n *node) askNaming(ctx context.Context) error {
+	if n.naming != nil {
+		return nil
+	}
+	key := n.TemplateKey
+	if key.IsZero() {
+		key = n.HostKey
+	}
+	var told selfservice.Parameters
+	if n.Director != nil && !key.IsZero() {
+		var err error
+		if told, err = n.Director.Parameters(ctx, key); err != nil {
+			return err
+		}
+	}
+	n.naming = &told
+	return nil
+}
+
+func (n *node) shortName() (string, error) {
+	host, err := n.Machine.Hostname()
+	short, _, _ := strings.Cut(host, ".")
+	return short, err
+}
+
+func (n *node) transform(name string) string {
+	switch n.naming.Transform {
+	case selfservice.Lower:
+		return strings.ToLower(name)
+	case selfservice.Upper:
+		return strings.ToUpper(name)
+	default:
+		return name
+	}
+}
+
+var nameChars = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
+// maxName is what fits into a certificate's common name (RFC 5280, ub-common-name).
+const maxName = 64
+
+// CheckName refuses what can't be the name of a node. Director takes almost
+// any string as a host's name; but the CA makes two names of one with a comma,
+// and files, configuration and certificates are named after it.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("this node has no name: set host.name")
+	case strings.HasPrefix(strings.ToLower(name), "localhost"):
+		return fmt.Errorf("%q is what every machine calls itself: set the hostname, or host.name", name)
+	case len(name) > maxName:
+		return fmt.Errorf("the name %.40q… has %d characters, a certificate's common name takes %d: set a shorter host.name", name, len(name), maxName)
+	case !nameChars.MatchString(name):
+		return fmt.Errorf("%q can't be a node's name: letters, digits, '.', '-' and '_' can (no space, comma, slash, quote; no umlaut either: the CA would write another name into the certificate)", name)
+	case name == "0" || strings.EqualFold(name, "ca"):
+		return fmt.Errorf("%q can't be a node's name: the Director takes \"0\" for no name, and the certificate of \"ca\" would be written over ca.crt", name)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+	"icinga-enroll/renew"
+	"icinga-enroll/selfservice"
+)
+
+const (
+	lockFile = "lock"
+	lockWait = 10 * time.Second
+
+	// roomNeeded is what an enrolment may write, in bytes, with plenty to spare.
+	roomNeeded = 128 << 10
+)
+
+// node is one run of Ensure: what is known so far, and the folders it is kept in.
+type node struct {
+	*Enroller
+	dir      *platform.Dir // StateDir
+	certs    *platform.Dir // CertsDir; nil where it isn't there
+	unlock   func() error
+	readOnly bool
+
+	state   State
+	name    string                  // this node's name, once identity has found it
+	naming  *selfservice.Parameters // what the Director says about names, once it was asked
+	pair    *pair                   // the certificate in force
+	request *request                // the request for the next one
+	steps   []Step
+
+	renewalError error
+}
+
+type step struct {
+	name string
+	do   func(context.Context) (outcome, error)
+}
+
+// outcome is what a step has to say; with an empty text nothing is said.
+type outcome struct {
+	text    string
+	changed bool
+	warning bool
+}
+
+func says(format string, a ...any) (outcome, error) {
+	return outcome{text: fmt.Sprintf(format, a...)}, nil
+}
+
+func changed(format string, a ...any) (outcome, error) {
+	return outcome{text: fmt.Sprintf(format, a...), changed: true}, nil
+}
+
+func warns(format string, a ...any) (outcome, error) {
+	return outcome{text: fmt.Sprintf(format, a...), warning: true}, nil
+}
+
+// open takes the lock, reads the state and finishes what a crash has left.
+// All that can fail on this machine fails here, before a server is asked.
+func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
+	n := &node{Enroller: e}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if err = n.checkClock(); err != nil {
+		return nil, err
+	}
+	if n.dir, err = platform.MakeDir(e.StateDir, 0o755); err != nil {
+		return nil, err
+	}
+	if err = n.lock(ctx); err != nil {
+		return nil, err
+	}
+	if n.state, err = loadState(n.dir); err != nil {
+		return nil, err
+	}
+	if n.certs, err = platform.MakeDir(e.CertsDir, 0o750); err != nil {
+		return nil, err
+	}
+	return n, n.finishSwitch()
+}
+
+// look opens what is there and changes nothing.
+func (e *Enroller) look() (_ *node, err error) {
+	n := &node{Enroller: e, readOnly: true}
+	if err = n.checkClock(); err != nil {
+		return nil, err
+	}
+	n.dir, err = platform.OpenDir(e.StateDir)
+	if err == nil {
+		n.state, err = loadState(n.dir)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		n.certs, err = platform.OpenDir(e.CertsDir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *node) close() {
+	if n.unlock != nil {
+		_ = n.unlock()
+	}
+	for _, d := range []*platform.Dir{n.dir, n.certs} {
+		if d != nil {
+			_ = d.Close()
+		}
+	}
+}
+
+func (n *node) lock(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	n.unlock, err = n.dir.Lock(ctx, lockFile)
+	return err
+}
+
+// checkClock refuses a clock that can't be right: with it a valid certificate
+// looks "not yet valid", and an expired one fine.
+func (n *node) checkClock() error {
+	if now := n.Now(); now.Before(n.BuildDate) {
+		return temporary{fmt.Errorf("the clock says %s, which is before this program was built (%s): set the clock (is NTP running?), then try again",
+			now.UTC().Format(time.DateTime), n.BuildDate.UTC().Format(time.DateOnly))}
+	}
+	return nil
+}
+
+// walk does the steps in order until the node is settled.
+func (n *node) walk(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		if n.settled() {
+			return nil
+		}
+		if err := n.take(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (n *node) take(ctx context.Context, s step) error {
+	n.observe(Step{Name: s.name})
+	start := time.Now()
+	out, err := s.do(ctx)
+	done := Step{Name: s.name, Text: out.text, Changed: out.changed, Warning: out.warning, Took: time.Since(start)}
+	done.Seconds = done.Took.Seconds()
+	if out.text != "" {
+		n.steps = append(n.steps, done)
+		n.observe(done)
+	}
+	return err
+}
+
+func (n *node) observe(s Step) {
+	if n.Observe != nil {
+		n.Observe(s)
+	}
+}
+
+// settled reports whether nothing is left to do: a certificate that isn't due,
+// on a node about whose registration all is known that can be known.
+func (n *node) settled() bool {
+	return !n.readOnly && n.pair != nil && n.Now().Before(n.due()) && n.registrationKnown()
+}
+
+func (n *node) registrationKnown() bool {
+	return n.Director == nil || n.registered() || n.state.Elsewhere
+}
+
+func (n *node) registered() bool { return !n.hostKey().IsZero() }
+
+func (n *node) due() time.Time { return renew.Due(n.pair.cert, n.name) }
+
+// trust is the operator's, or the CA that was seen first where the operator
+// has said that this is enough.
+func (n *node) trust() pki.Trust {
+	if n.Trust.FirstUse && n.state.CA != "" {
+		if roots, err := pki.ParseCertificates([]byte(n.state.CA)); err == nil {
+			return pki.Trust{Roots: roots}
+		}
+	}
+	return n.Trust
+}
+
+func (n *node) authority() Authority { return n.Authority(n.trust()) }
+
+// conclude writes the status file and makes the report.
+func (n *node) conclude(err error) (Report, error) {
+	r := n.report(err)
+	if werr := writeStatus(n.dir, newStatus(r, err, n.Now())); werr != nil && err == nil {
+		err = werr
+	}
+	return r, err
+}

@@ -1,0 +1,43 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// plan says what is left to do, in the words of the steps that would do it.
+func (n *node) plan(ctx context.Context) (outcome, error) {
+	var todo []string
+	would := func(format string, a ...any) { todo = append(todo, fmt.Sprintf(format, a...)) }
+
+	if !n.registrationKnown() {
+		if n.TemplateKey.IsZero() {
+			return outcome{}, errNoKey
+		}
+		properties, err := n.properties(ctx)
+		if err != nil {
+			return outcome{}, err
+		}
+		would("register %s in the Director %s", n.name, sent(properties))
+	}
+	switch {
+	case n.pair == nil:
+		would("generate a key (%s) and ask the CA for a certificate%s", n.keyType(), n.byTicket())
+		would("write %s, %s and %s to %s", n.name+".key", n.name+".crt", caFile, n.CertsDir)
+	case !n.Now().Before(n.due()):
+		would("renew %s with the same key", filepath.Join(n.CertsDir, n.name+".crt"))
+	}
+	if len(todo) == 0 {
+		return says("nothing to do")
+	}
+	return says("would %s", strings.Join(todo, "; then "))
+}
+
+func (n *node) byTicket() string {
+	if n.Ticket == TicketNone {
+		return ", to be approved there"
+	}
+	return " with a ticket of the Director"
+}

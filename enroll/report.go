@@ -1,0 +1,115 @@
+package enroll
+
+import (
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/selfservice"
+)
+
+// Step is one thing that Ensure looked at.
+type Step struct {
+	Name    string        `json:"step"`
+	Text    string        `json:"text"` // "" while it is being done
+	Changed bool          `json:"changed"`
+	Warning bool          `json:"warning,omitempty"`
+	Took    time.Duration `json:"-"`
+	Seconds float64       `json:"seconds"`
+}
+
+// Condition is where a node stands.
+type Condition string
+
+// Where a node may stand.
+const (
+	Enrolled Condition = "enrolled" // it has a valid certificate
+	Pending  Condition = "pending"  // its request waits for approval on the CA
+	Failed   Condition = "failed"   // neither: the error says why
+	Planned  Condition = "planned"  // nothing was done: a dry run
+)
+
+// Certificate is what people ask about a certificate.
+type Certificate struct {
+	Subject     string    `json:"subject"`
+	Issuer      string    `json:"issuer"`
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"`
+	Fingerprint string    `json:"fingerprint"` // SHA-256 of the certificate, in hex
+	File        string    `json:"file"`
+}
+
+// Waiting is a request that waits for approval.
+type Waiting struct {
+	Fingerprint string    `json:"fingerprint"` // as "icinga2 ca list" shows it and "icinga2 ca sign" takes it
+	Since       time.Time `json:"since"`
+}
+
+// Report is the outcome of an Ensure.
+type Report struct {
+	Name        string                  `json:"name"`
+	State       Condition               `json:"state"`
+	Changed     bool                    `json:"changed"` // something was written here or changed on a server
+	Registered  bool                    `json:"registered"`
+	Certificate *Certificate            `json:"certificate,omitempty"`
+	Pending     *Waiting                `json:"pending,omitempty"`
+	Parameters  *selfservice.Parameters `json:"parameters,omitempty"` // as the Director told them last
+	Steps       []Step                  `json:"steps"`
+	Next        time.Time               `json:"next,omitzero"` // when the certificate is due
+	Error       string                  `json:"error,omitempty"`
+
+	renewalError error // why a certificate that is due, and still valid, was not renewed
+}
+
+func describe(cert *x509.Certificate, file string) *Certificate {
+	return &Certificate{
+		Subject:     cert.Subject.CommonName,
+		Issuer:      cert.Issuer.CommonName,
+		NotBefore:   cert.NotBefore.UTC(),
+		NotAfter:    cert.NotAfter.UTC(),
+		Fingerprint: pki.Fingerprint(cert),
+		File:        file,
+	}
+}
+
+func (n *node) report(err error) Report {
+	r := Report{
+		Name:       n.name,
+		State:      n.condition(err),
+		Registered: n.registered(),
+		Pending:    n.state.Pending,
+		Parameters: n.state.Parameters,
+		Steps:      n.steps,
+
+		renewalError: n.renewalError,
+	}
+	for _, s := range n.steps {
+		r.Changed = r.Changed || s.Changed
+	}
+	if n.pair != nil {
+		r.Certificate = describe(n.pair.cert, n.certFile())
+		r.Next = n.due()
+	}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+func (n *node) condition(err error) Condition {
+	switch {
+	case errors.Is(err, pki.ErrPending):
+		return Pending
+	case err != nil:
+		return Failed
+	case n.readOnly:
+		return Planned
+	case n.pair != nil:
+		return Enrolled
+	case n.state.Pending != nil:
+		return Pending
+	default:
+		return Failed
+	}
+}

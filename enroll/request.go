@@ -1,0 +1,154 @@
+package enroll
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+)
+
+// The key of the next certificate waits in the state folder, with the request
+// certificate that Icinga signs and a PKCS#10 CSR for any other CA.
+const (
+	requestKey  = "request.key"
+	requestCert = "request.crt"
+	requestCSR  = "request.csr"
+)
+
+// request is what a CA is asked to sign. Its fingerprint identifies it there
+// while it waits for approval: so the same one is presented until it is
+// answered, or another row would be left on the CA's list at every try.
+type request struct {
+	key  crypto.Signer
+	cert *x509.Certificate
+}
+
+// prepareKey has the key of a new certificate on disk before anything is
+// registered. A certificate that is only to be renewed needs none.
+func (n *node) prepareKey(context.Context) (outcome, error) {
+	if err := n.checkRoom(); err != nil {
+		return outcome{}, err
+	}
+	if n.pair != nil {
+		return outcome{}, nil
+	}
+	var err error
+	if n.request, err = n.readRequest(); err != nil {
+		return outcome{}, err
+	}
+	if n.request != nil {
+		return says("%s, as prepared before", n.keyType())
+	}
+	if err := n.newRequest(); err != nil {
+		return outcome{}, err
+	}
+	return changed("%s, new, in %s", n.keyType(), filepath.Join(n.StateDir, requestKey))
+}
+
+// checkRoom tries whether what is to come can be written: after registering it
+// would be too late to find out.
+func (n *node) checkRoom() error {
+	for _, d := range []*platform.Dir{n.dir, n.certs} {
+		if err := d.Probe(roomNeeded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) keyType() pki.KeyType {
+	if n.KeyType == "" {
+		return pki.ECDSAP256
+	}
+	return n.KeyType
+}
+
+// readRequest returns nil where there is no request for this name that can
+// be used. A waiting request is used whatever its key's type is.
+func (n *node) readRequest() (*request, error) {
+	keyPEM, err := n.dir.ReadFile(requestKey)
+	if err == nil {
+		var certPEM []byte
+		if certPEM, err = n.dir.ReadFile(requestCert); err == nil {
+			return n.parseRequest(keyPEM, certPEM), nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
+	key, err := pki.ParseKey(keyPEM)
+	if err != nil {
+		return nil
+	}
+	certs, err := pki.ParseCertificates(certPEM)
+	if err != nil || certs[0].Subject.CommonName != n.name || !pki.Matches(certs[0], key.Public()) {
+		return nil
+	}
+	return &request{key, certs[0]}
+}
+
+// newRequest writes the certificate last: readRequest takes no key without it.
+func (n *node) newRequest() error {
+	key, err := pki.GenerateKey(n.keyType())
+	if err != nil {
+		return err
+	}
+	keyPEM, err := pki.EncodeKey(key)
+	if err != nil {
+		return err
+	}
+	csr, err := pki.CSR(key, n.name)
+	if err != nil {
+		return err
+	}
+	cert, err := pki.RequestCertificate(key, n.name, n.Now())
+	if err != nil {
+		return err
+	}
+	if err := n.dropRequest(); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{requestKey, keyPEM}, {requestCSR, csr}, {requestCert, pki.EncodeCertificates(cert)}} {
+		if err := n.dir.WriteFile(f.name, f.data, 0o600, platform.Owner{}); err != nil {
+			return fmt.Errorf("the key for the request can't be kept: %w", err)
+		}
+	}
+	n.request = &request{key, cert}
+	return nil
+}
+
+// dropRequest removes the certificate first: what is left is no request.
+func (n *node) dropRequest() error {
+	for _, name := range []string{requestCert, requestCSR, requestKey} {
+		if err := n.dir.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) discardRequest() (bool, error) {
+	n.name = n.state.Name
+	had := n.state.Pending != nil
+	if _, err := n.dir.ReadFile(requestCert); err == nil {
+		had = true
+	}
+	if err := n.dropRequest(); err != nil {
+		return false, err
+	}
+	n.state.Pending = nil
+	return had, n.save()
+}

@@ -1,0 +1,74 @@
+package enroll
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/platform"
+	"icinga-enroll/selfservice"
+)
+
+const (
+	stateFile    = "state.json"
+	stateVersion = 1
+)
+
+// State is what must not be lost between two runs. The host API key can't be
+// asked for again.
+type State struct {
+	Version      int                     `json:"version"`
+	Name         string                  `json:"name,omitempty"` // the name that is registered, or that the certificate has: it sticks
+	HostKey      string                  `json:"host_api_key,omitempty"`
+	RegisterSent time.Time               `json:"register_sent,omitzero"` // a registration was sent then, and its answer has not been seen
+	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`
+	CA           string                  `json:"ca,omitempty"` // PEM; the CA seen first, where trust on first use was allowed
+	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`
+	Pending      *Waiting                `json:"pending,omitempty"`
+}
+
+// loadState returns the zero State where there is none yet.
+func loadState(dir *platform.Dir) (State, error) {
+	file := filepath.Join(dir.Path(), stateFile)
+	data, err := dir.ReadFile(stateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{Version: stateVersion}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	var version struct{ Version int }
+	if err := json.Unmarshal(data, &version); err != nil {
+		return State{}, fmt.Errorf("%s is damaged (%w): bring it back from a backup; without one, move it away, drop this host's self-service API key in the Director and run this again", file, err)
+	}
+	if version.Version != stateVersion {
+		return State{}, fmt.Errorf("%s has format %d, this program knows format %d: it was written by another version of icinga-enroll; use that one (the file is left as it is)", file, version.Version, stateVersion)
+	}
+	var s State
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, fmt.Errorf("%s is damaged (%w): bring it back from a backup", file, err)
+	}
+	return s, nil
+}
+
+// save makes the state durable before it returns.
+func (n *node) save() error {
+	data, err := json.MarshalIndent(n.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	return n.dir.WriteFile(stateFile, append(data, '\n'), 0o600, platform.Owner{})
+}
+
+// hostKey is the prepared host's key if there is one, else the one that
+// registering gave.
+func (n *node) hostKey() secret.Text {
+	if !n.HostKey.IsZero() {
+		return n.HostKey
+	}
+	return secret.New(n.state.HostKey)
+}

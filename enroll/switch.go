@@ -1,0 +1,127 @@
+package enroll
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+)
+
+// switchFile holds a verified key, certificate and CA while they are put in
+// place. To the agent a pair is two files, and no file system replaces two at
+// once: so the pair is first made durable here, in one file, and a switch that
+// was cut short is completed by the next run. It is never undone.
+const switchFile = "switch.pem"
+
+func (n *node) switchTo(p *pair, ca []*x509.Certificate) error {
+	keyPEM, err := pki.EncodeKey(p.key)
+	if err != nil {
+		return err
+	}
+	journal := append(keyPEM, pki.EncodeCertificates(append([]*x509.Certificate{p.cert}, ca...)...)...)
+	if err := n.dir.WriteFile(switchFile, journal, 0o600, platform.Owner{}); err != nil {
+		return fmt.Errorf("the new certificate can't be kept: %w", err)
+	}
+	return n.finishSwitch()
+}
+
+// finishSwitch puts the journalled pair in place, if there is one.
+func (n *node) finishSwitch() error {
+	journal, err := n.dir.ReadFile(switchFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p, ca, err := parseJournal(journal)
+	if err != nil {
+		return fmt.Errorf("%s is damaged, remove it: %w", filepath.Join(n.StateDir, switchFile), err)
+	}
+	n.name = p.cert.Subject.CommonName
+	if n.newerInPlace(p) {
+		return n.dir.Remove(switchFile)
+	}
+	if err := n.install(p, ca); err != nil {
+		return err
+	}
+	return n.settleSwitch(p)
+}
+
+// newerInPlace reports whether the agent has renewed its certificate by itself
+// in the meantime: a newer one is never replaced by an older.
+func (n *node) newerInPlace(p *pair) bool {
+	there, ca, err := n.readPair()
+	if err != nil || n.unusable(there, ca) != nil {
+		return false
+	}
+	return there.cert.NotBefore.After(p.cert.NotBefore)
+}
+
+// install writes CA, key and certificate, each as a whole, with the owner of
+// the folder, which is the agent's user.
+func (n *node) install(p *pair, ca []*x509.Certificate) error {
+	owner, err := n.certs.Owner()
+	if err != nil {
+		return err
+	}
+	keyPEM, err := pki.EncodeKey(p.key)
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+		perm fs.FileMode
+	}{
+		{caFile, pki.EncodeCertificates(ca...), 0o644},
+		{n.name + ".key", keyPEM, 0o600},
+		{n.name + ".crt", pki.EncodeCertificates(p.cert), 0o644},
+	} {
+		if old, err := n.certs.ReadFile(f.name); err == nil && bytes.Equal(old, f.data) {
+			continue
+		}
+		if err := n.certs.WriteFile(f.name, f.data, f.perm, owner); err != nil {
+			return fmt.Errorf("the new certificate can't be put in place (the next run tries again): %w", err)
+		}
+	}
+	return nil
+}
+
+// settleSwitch writes down that the pair is in force and forgets its request.
+func (n *node) settleSwitch(p *pair) error {
+	n.pair = p
+	n.state.Name, n.state.Pending = n.name, nil
+	if err := n.save(); err != nil {
+		return err
+	}
+	if err := n.dropRequest(); err != nil {
+		return err
+	}
+	return n.dir.Remove(switchFile)
+}
+
+func parseJournal(journal []byte) (*pair, []*x509.Certificate, error) {
+	block, rest := pem.Decode(journal)
+	if block == nil {
+		return nil, nil, errors.New("it holds no key")
+	}
+	key, err := pki.ParseKey(pem.EncodeToMemory(block))
+	if err != nil {
+		return nil, nil, err
+	}
+	certs, err := pki.ParseCertificates(rest)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !pki.Matches(certs[0], key.Public()) {
+		return nil, nil, errors.New("certificate and key don't match")
+	}
+	return &pair{key, certs[0]}, certs[1:], nil
+}

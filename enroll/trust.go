@@ -1,0 +1,121 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/selfservice"
+)
+
+// defaultPort is where Icinga 2 listens.
+const defaultPort = "5665"
+
+// checkEndpoints asks the configured endpoints for their certificates before
+// anything is registered: a wrong pin should cost nothing.
+func (n *node) checkEndpoints(ctx context.Context) (outcome, error) {
+	if n.registrationKnown() {
+		return outcome{}, nil // obtain asks them again before a ticket is sent
+	}
+	return n.probeEndpoints(ctx)
+}
+
+// probeEndpoints goes on until one endpoint is of the pinned CA.
+func (n *node) probeEndpoints(ctx context.Context) (outcome, error) {
+	if len(n.Endpoints) == 0 {
+		return outcome{}, nil
+	}
+	var failed failures
+	for _, ep := range n.Endpoints {
+		peer, err := n.authority().Probe(ctx, pki.Endpoint{Address: ep.Address, Names: names(ep.Name)})
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if err := n.notOneOf([]string{peer.Name}); err != nil {
+			return outcome{}, err
+		}
+		return says("%s at %s is of the expected CA (%s)", peer.Name, ep.Address, pki.PublicKeyPin(peer.CA))
+	}
+	return outcome{}, failed
+}
+
+// notOneOf refuses to enrol under the name of a parent: the Director would
+// hand out that endpoint's ticket, and with it this node could act as it.
+func (n *node) notOneOf(endpoints []string) error {
+	for _, name := range endpoints {
+		if strings.EqualFold(name, n.name) {
+			return fmt.Errorf("%q is the name of a parent endpoint, %s: a node may not take it; set another host.name (on a master or satellite there is nothing to enrol)", n.name, name)
+		}
+	}
+	return nil
+}
+
+// candidates are the endpoints that may sign, in the order in which they are asked.
+func (n *node) candidates() ([]pki.Endpoint, error) {
+	var told selfservice.Parameters
+	if n.state.Parameters != nil {
+		told = *n.state.Parameters
+	}
+	parents := parentNames(told)
+	var eps []pki.Endpoint
+	for _, ep := range n.Endpoints {
+		allowed := names(ep.Name)
+		if ep.Name == "" {
+			allowed = parents
+		}
+		if len(allowed) == 0 {
+			return nil, fmt.Errorf("ca.endpoints: %s has no name, and no Director says which one to expect there: write it as name@%[1]s", ep.Address)
+		}
+		eps = append(eps, pki.Endpoint{Address: ep.Address, Names: allowed})
+	}
+	if len(eps) > 0 {
+		return eps, nil
+	}
+	for _, p := range told.Parents {
+		eps = append(eps, pki.Endpoint{Address: address(p.Name, p.Host, p.Port), Names: parents})
+	}
+	if ca := told.CAServer; ca != "" && !slices.ContainsFunc(told.Parents, func(p selfservice.Parent) bool { return p.Name == ca }) {
+		eps = append(eps, pki.Endpoint{Address: address(ca, "", ""), Names: parents})
+	}
+	if len(eps) == 0 {
+		return nil, errors.New("the Director names no parent endpoint for this host (is its zone empty?): give the zone an endpoint there, or set ca.endpoints")
+	}
+	return eps, nil
+}
+
+// parentNames are the names that a peer may have to whom a ticket is shown.
+func parentNames(p selfservice.Parameters) []string {
+	set := map[string]bool{}
+	for _, parent := range p.Parents {
+		set[parent.Name] = true
+	}
+	if p.CAServer != "" {
+		set[p.CAServer] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+func names(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
+// address of a parent: a Director that knows no host for it (the parent
+// connects to the node, say) leaves the name itself to be resolved.
+func address(name, host, port string) string {
+	if host == "" {
+		host = name
+	}
+	if port == "" {
+		port = defaultPort
+	}
+	return net.JoinHostPort(host, port)
+}
