@@ -58,3 +58,6 @@ e2e: lab
 
 clean:
 	rm -rf bin
+
+bench: build lab
+	testdata/bench/compare

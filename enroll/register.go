@@ -14,6 +14,10 @@ import (
 
 var errNoKey = errors.New("this node isn't registered, and there is no key to register it with: set director.template_key_file, or director.host_key_file for a prepared host")
 
+// answerGrace is how long the answer to a registration is awaited after
+// somebody has asked this program to end: the key in it comes once.
+const answerGrace = 30 * time.Second
+
 // register makes this node a host in the Director and keeps the host API key,
 // which the Director gives once: it is durable here before anything else is done.
 func (n *node) register(ctx context.Context) (outcome, error) {
@@ -32,7 +36,9 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if err := n.save(); err != nil {
 		return outcome{}, err
 	}
-	key, err := n.Director.Register(ctx, n.TemplateKey, n.name, properties)
+	graced, cancel := withGrace(ctx, answerGrace)
+	defer cancel()
+	key, err := n.Director.Register(graced, n.TemplateKey, n.name, properties)
 	if errors.Is(err, selfservice.ErrAlreadyRegistered) {
 		return n.registeredElsewhere(err, sentBefore)
 	}
@@ -46,6 +52,13 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
 	}
 	return changed("registered as %s %s; host API key kept", n.name, sent(properties))
+}
+
+// withGrace returns a context that ends some time after ctx has ended.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	graced, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return graced, func() { stop(); cancel() }
 }
 
 // registeredElsewhere is fine where this node has its certificate all the

@@ -36,7 +36,7 @@ func demo(cmd *cobra.Command, keep bool) (err error) {
 	if !keep {
 		defer func() { _ = os.RemoveAll(dir) }()
 	}
-	servers, err := sandbox.Start()
+	servers, err := sandbox.Start(nil)
 	if err != nil {
 		return err
 	}

@@ -14,16 +14,16 @@ import (
 // this project, and which libraries. The standard library is open to all.
 // Packages of fakes belong to the room that they fake.
 var rooms = map[string][]string{
-	"enroll/secret":                {},
-	"selfservice":                  {"enroll/secret"},
-	"selfservice/selfservicetest":  {},
-	"pki":                          {"enroll/secret", "pki/internal/netstring"},
-	"pki/internal/netstring":       {},
-	"pki/pkitest":                  {"pki", "pki/internal/netstring"},
-	"renew":                        {"github.com/cenkalti/backoff/v4"},
-	"platform":                     {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
-	"enroll":                       {"enroll/secret", "selfservice", "pki", "renew", "platform"},
-	"enroll/sandbox":               {"selfservice/selfservicetest", "pki", "pki/pkitest"},
+	"enroll/secret":               {},
+	"selfservice":                 {"enroll/secret"},
+	"selfservice/selfservicetest": {},
+	"pki":                         {"enroll/secret", "pki/internal/netstring"},
+	"pki/internal/netstring":      {},
+	"pki/pkitest":                 {"pki", "pki/internal/netstring"},
+	"renew":                       {"github.com/cenkalti/backoff/v4"},
+	"platform":                    {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform"},
+	"enroll/sandbox":              {"selfservice/selfservicetest", "pki", "pki/pkitest"},
 	"cmd/icinga-enroll": {
 		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/go-viper/mapstructure/v2",

@@ -76,7 +76,9 @@ type setting struct {
 	secret bool
 }
 
-func (s setting) env() string { return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_")) }
+func (s setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
 
 func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
 

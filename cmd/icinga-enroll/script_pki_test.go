@@ -1,0 +1,26 @@
+package main
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/pki/pkitest"
+)
+
+func pkiPin(s *script) string { return pki.PublicKeyPin(s.CA.Certificate()).String() }
+
+func pemOf(cert *x509.Certificate) []byte { return pki.EncodeCertificates(cert) }
+
+// newPair returns a key and its certificate, in PEM.
+func newPair(ts *testscript.TestScript, ca *pkitest.CA, name string, age, left time.Duration) (keyPEM, certPEM []byte) {
+	key, err := pki.GenerateKey(pki.ECDSAP256)
+	ts.Check(err)
+	cert, err := ca.Sign(key.Public(), name, time.Now().Add(-age), time.Now().Add(left))
+	ts.Check(err)
+	keyPEM, err = pki.EncodeKey(key)
+	ts.Check(err)
+	return keyPEM, pemOf(cert)
+}

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"icinga-enroll/enroll/sandbox"
+	"icinga-enroll/pki/pkitest"
+	"icinga-enroll/selfservice/selfservicetest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"icinga-enroll": main})
+}
+
+// TestScript runs the program as a user does, against the sandbox.
+func TestScript(t *testing.T) {
+	runScripts(t, "../../testdata/script", map[string]func(*testscript.TestScript, bool, []string){
+		"run":          cmdRun,
+		"sandbox":      cmdSandbox,
+		"director":     cmdDirector,
+		"ca":           cmdCA,
+		"calls":        cmdCalls,
+		"noticket":     cmdNoTicket,
+		"install":      cmdInstallCert,
+		"awaitrequest": cmdAwaitRequest,
+		"filemode":     cmdFileMode,
+	})
+}
+
+// runScripts runs the scripts of dir, and searches all that they have printed
+// for the secrets that they have used.
+func runScripts(t *testing.T, dir string, cmds map[string]func(*testscript.TestScript, bool, []string)) {
+	scripts, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts in %s (%v)", dir, err)
+	}
+	for _, file := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			audit := &audit{T: t, secrets: map[string]string{}}
+			testscript.RunT(audit, testscript.Params{
+				Files: []string{file},
+				Cmds:  cmds,
+				Setup: func(env *testscript.Env) error {
+					env.Values[keyScript] = &script{audit: audit, dir: env.WorkDir}
+					env.Defer(func() { audit.collectKeys(env.WorkDir) })
+					return nil
+				},
+			})
+		})
+	}
+}
+
+// audit keeps what a script prints, and the secrets it should not have printed.
+type audit struct {
+	*testing.T
+	mu      sync.Mutex
+	secrets map[string]string // the secret, and what it is
+}
+
+func (a *audit) Parallel()     {}
+func (a *audit) Verbose() bool { return true } // or testscript forgets the output of what went well
+
+func (a *audit) Run(_ string, f func(testscript.T)) { f(a) } // one script, which is a subtest already
+
+// Log gets the whole output of the script, once.
+func (a *audit) Log(args ...any) {
+	out := fmt.Sprint(args...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for secret, what := range a.secrets {
+		if strings.Contains(out, secret) {
+			a.T.Errorf("%s shows in the output", what)
+		}
+	}
+	a.T.Log(out)
+}
+
+func (a *audit) secret(what, value string) {
+	if value == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.secrets[value] = what
+}
+
+// collectKeys takes the first line of every private key below dir, and the
+// host API key of every state file.
+func (a *audit) collectKeys(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if _, body, found := strings.Cut(string(data), "PRIVATE KEY-----\n"); err == nil && found {
+			line, _, _ := strings.Cut(body, "\n")
+			a.secret("the private key "+filepath.Base(path), line)
+		}
+		if _, rest, found := strings.Cut(string(data), `"host_api_key": "`); found {
+			key, _, _ := strings.Cut(rest, `"`)
+			a.secret("the host API key in "+filepath.Base(path), key)
+		}
+		return nil
+	})
+}
+
+type contextKey int
+
+const keyScript contextKey = 0
+
+// script is what the commands of one script share.
+type script struct {
+	*sandbox.Sandbox
+	audit *audit
+	dir   string
+
+	mu     sync.Mutex
+	faults map[string]http.HandlerFunc // by call
+}
+
+func scriptOf(ts *testscript.TestScript) *script { return ts.Value(keyScript).(*script) }
+
+// run CODE VERB... runs "icinga-enroll --config config.yml VERB..." and asserts
+// its exit code.
+func cmdRun(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec("icinga-enroll", append([]string{"--config", "config.yml"}, args[1:]...)...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// sandbox [option...] NAME starts a Director and a master and writes
+// config.yml for a node of that name.
+func cmdSandbox(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	name := args[len(args)-1]
+	options := map[string]func(*pkitest.Server){
+		"-satellite": func(m *pkitest.Server) { m.Satellite = true },
+		"-otherca": func(m *pkitest.Server) {
+			other, err := pkitest.NewCA()
+			ts.Check(err)
+			m.Certificate = identity(ts, other, sandbox.MasterName, time.Hour)
+		},
+		"-imposter": func(m *pkitest.Server) { m.Certificate = identity(ts, s.CA, "web2.example.com", time.Hour) },
+		"-expired":  func(m *pkitest.Server) { m.Certificate = identity(ts, s.CA, sandbox.MasterName, -time.Hour) },
+	}
+	var chosen []func(*pkitest.Server)
+	for _, option := range args[:len(args)-1] {
+		if options[option] == nil {
+			ts.Fatalf("sandbox: no option %s; there are %v", option, slices.Sorted(maps.Keys(options)))
+		}
+		chosen = append(chosen, options[option])
+	}
+	_, err := sandbox.Start(func(started *sandbox.Sandbox) {
+		s.Sandbox = started
+		started.Director.Fault = s.fault
+	}, chosen...)
+	ts.Check(err)
+	ts.Defer(s.close)
+	_, err = s.WriteConfig(s.dir, name)
+	ts.Check(err)
+	ts.Setenv("MASTER", s.Master.Addr())
+	ts.Setenv("URL", s.Director.URL())
+	ts.Setenv("CA_PIN", pkiPin(s))
+	ts.Check(os.WriteFile(filepath.Join(s.dir, "ca.crt"), pemOf(s.CA.Certificate()), 0o600))
+	s.audit.secret("the template key", s.TemplateKey)
+	s.audit.secret("the ticket", s.CA.Ticket(name))
+}
+
+func identity(ts *testscript.TestScript, ca *pkitest.CA, name string, left time.Duration) tls.Certificate {
+	id, err := ca.Identity(name, time.Now().Add(-2*time.Hour), time.Now().Add(left))
+	ts.Check(err)
+	return id
+}
+
+func (s *script) close() {
+	for _, call := range s.Director.Calls() {
+		if host, known := s.Director.Host(call.Host); known {
+			s.audit.secret("the host API key", host.Key)
+		}
+	}
+	s.Sandbox.Close()
+}
+
+func (s *script) fault(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	answer := s.faults[filepath.Base(r.URL.Path)]
+	s.mu.Unlock()
+	if answer != nil {
+		answer(w, r)
+	}
+	return answer != nil
+}
+
+// director drop|delete HOST
+// director rename HOST NEW
+// director register HOST (by somebody else)
+// director answer CALL STATUS CONTENT-TYPE FILE (from now on; with FILE "-" the connection is cut)
+// director heal
+func cmdDirector(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	switch args[0] {
+	case "drop":
+		s.Director.DropKey(args[1])
+	case "delete":
+		s.Director.DeleteHost(args[1])
+	case "rename":
+		s.Director.RenameHost(args[1], args[2])
+	case "register":
+		s.Director.SetHost(selfservicetest.Host{Name: args[1], Template: "Linux agent", Key: strings.Repeat("e", 40)})
+	case "answer":
+		answer := answering(ts, args[2], args[3], args[4])
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.faults == nil {
+			s.faults = map[string]http.HandlerFunc{}
+		}
+		s.faults[args[1]] = answer
+	case "heal":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.faults = nil
+	default:
+		ts.Fatalf("director: what is %q?", args[0])
+	}
+}
+
+func answering(ts *testscript.TestScript, status, contentType, file string) http.HandlerFunc {
+	code, err := strconv.Atoi(status)
+	ts.Check(err)
+	if file == "-" {
+		return func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	}
+	body := ts.ReadFile(file)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if code/100 == 3 {
+			w.Header().Set("Location", strings.TrimSpace(body))
+		}
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// ca approve|remove|restore acts on the one request on the list.
+func cmdCA(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	list := s.CA.List()
+	if len(list) != 1 {
+		ts.Fatalf("the CA's list has %d requests, want 1: %v", len(list), list)
+	}
+	switch args[0] {
+	case "approve":
+		ts.Check(s.CA.Approve(list[0].Fingerprint))
+	case "remove":
+		ts.Check(s.CA.Remove(list[0].Fingerprint))
+	case "restore":
+		ts.Check(s.CA.Restore(list[0].Fingerprint))
+	}
+}
+
+// awaitrequest waits until a request is on the CA's list.
+func cmdAwaitRequest(ts *testscript.TestScript, _ bool, _ []string) {
+	s := scriptOf(ts)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); len(s.CA.List()) == 0; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("no request on the CA's list after 30 s")
+		}
+	}
+}
+
+// calls CALL COUNT asserts how often the Director was asked so far; with CALL
+// "all", altogether; with "connections", over how many connections.
+func cmdCalls(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	got, connections := 0, map[string]bool{}
+	for _, call := range scriptOf(ts).Director.Calls() {
+		connections[call.Connection] = true
+		if call.Name == args[0] || args[0] == "all" {
+			got++
+		}
+	}
+	if args[0] == "connections" {
+		got = len(connections)
+	}
+	if got != want {
+		ts.Fatalf("%s: %d calls, want %d", args[0], got, want)
+	}
+}
+
+// noticket NAME closes the master and asserts that the ticket of NAME never
+// reached it.
+func cmdNoTicket(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	s.Master.Close()
+	if strings.Contains(string(s.Master.Received()), s.CA.Ticket(args[0])) {
+		ts.Fatalf("the ticket of %s was sent", args[0])
+	}
+}
+
+// install NAME AGE LEFT puts a pair in place that somebody else has brought:
+// AGE old, with LEFT to go (Go durations).
+func cmdInstallCert(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	age, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	left, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	key, cert := newPair(ts, s.CA, args[0], age, left)
+	certs := filepath.Join(s.dir, "certs")
+	ts.Check(os.MkdirAll(certs, 0o750))
+	for file, data := range map[string][]byte{args[0] + ".key": key, args[0] + ".crt": cert, "ca.crt": pemOf(s.CA.Certificate())} {
+		ts.Check(os.WriteFile(filepath.Join(certs, file), data, 0o600))
+	}
+}
+
+// filemode FILE MODE asserts the permissions of a file.
+func cmdFileMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+	}
+}
