@@ -21,9 +21,11 @@ func (n *node) facts(ctx context.Context) (f facts, err error) {
 	if f.fqdn, err = n.Machine.FQDN(ctx); err != nil {
 		f.fqdn = n.name // the name is settled by now: a missing domain is no reason to fail
 	}
-	v4, v6, err := n.Machine.Addresses(ctx)
+	// Behind a proxy there may be no route to the Director's own address: then
+	// there is no address to tell. Without a proxy the registration fails too.
+	v4, v6, _ := n.Machine.Addresses(ctx)
 	f.v4, f.v6 = text(v4), text(v6)
-	return f, err
+	return f, nil
 }
 
 func text(a netip.Addr) string {

@@ -87,7 +87,18 @@ func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 	if n.certs, err = platform.MakeDir(e.CertsDir, 0o750); err != nil {
 		return nil, err
 	}
-	return n, n.finishSwitch()
+	if err = n.sweep(); err != nil {
+		return nil, err
+	}
+	if err = n.finishSwitch(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// sweep removes the half-written files of a run that was killed.
+func (n *node) sweep() error {
+	return errors.Join(n.dir.Sweep(), n.certs.Sweep())
 }
 
 // look opens what is there and changes nothing.

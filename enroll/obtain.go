@@ -46,6 +46,9 @@ func (n *node) obtain(ctx context.Context) (outcome, error) {
 	if n.pair == nil {
 		return n.enrolKey(ctx)
 	}
+	if n.Now().Before(n.due()) {
+		return outcome{}, nil
+	}
 	if err := n.renewKey(ctx); err != nil {
 		n.renewalError = fmt.Errorf("renewal: %w", err)
 		return warns("not renewed, the certificate in use is valid until %s: %s", n.pair.cert.NotAfter.UTC().Format(time.DateTime), err)

@@ -14,7 +14,7 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 
 	if !n.registrationKnown() {
 		if n.TemplateKey.IsZero() {
-			return outcome{}, errNoKey
+			return outcome{}, ErrNoKey
 		}
 		properties, err := n.properties(ctx)
 		if err != nil {

@@ -12,7 +12,8 @@ import (
 	"icinga-enroll/selfservice"
 )
 
-var errNoKey = errors.New("this node isn't registered, and there is no key to register it with: set director.template_key_file, or director.host_key_file for a prepared host")
+// ErrNoKey says that a node that isn't registered has no key to change that.
+var ErrNoKey = errors.New("this node isn't registered, and there is no key to register it with: set director.template_key_file, or director.host_key_file for a prepared host")
 
 // answerGrace is how long the answer to a registration is awaited after
 // somebody has asked this program to end: the key in it comes once.
@@ -24,8 +25,11 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if n.registrationKnown() {
 		return outcome{}, nil
 	}
+	if n.TemplateKey.IsZero() && n.pair != nil {
+		return warns("the certificate is valid, but this node isn't registered and has no director.template_key_file to change that: it will be renewed without a ticket")
+	}
 	if n.TemplateKey.IsZero() {
-		return outcome{}, errNoKey
+		return outcome{}, ErrNoKey
 	}
 	properties, err := n.properties(ctx)
 	if err != nil {

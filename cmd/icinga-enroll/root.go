@@ -52,6 +52,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &c):
 		return c.code
+	case errors.Is(err, enroll.ErrNoKey):
+		return exitUsage
 	case errors.Is(err, pki.ErrPending):
 		return exitPending
 	case enroll.IsTemporary(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -63,6 +63,9 @@ func (l layer) readSetting(file, key string, line int, leaf *yaml.Node) error {
 	if !known {
 		return usage("%s: unknown key %q; known are: %s", origin, key, strings.Join(siblings(key), ", "))
 	}
+	if first, twice := l.origin[key]; twice {
+		return usage("%s: %s is set twice, first at %s", origin, key, first)
+	}
 	if isNull(leaf) {
 		return nil
 	}

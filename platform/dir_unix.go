@@ -1,0 +1,53 @@
+//go:build unix
+
+package platform
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// openWithoutWaiting lets a FIFO be opened at once.
+const openWithoutWaiting = syscall.O_NONBLOCK
+
+func ownerOf(info fs.FileInfo) Owner {
+	stat := info.Sys().(*syscall.Stat_t)
+	return Owner{uid: int(stat.Uid), gid: int(stat.Gid), given: true}
+}
+
+// give sets the owner, then the mode: a change of owner takes bits away from
+// the mode.
+func give(f *os.File, perm fs.FileMode, owner Owner) error {
+	if owner.given && os.Geteuid() == 0 {
+		if err := f.Chown(owner.uid, owner.gid); err != nil {
+			return err
+		}
+	}
+	return f.Chmod(perm)
+}
+
+// syncFolder writes the names in a folder to the disk. Some file systems
+// (FUSE, network) can't and say so; there is nothing to be done about it.
+func syncFolder(root *os.Root) error {
+	f, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
+// settle does what on Windows has to be tried several times.
+func settle(do func() error) error { return do() }
+
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }

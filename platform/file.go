@@ -1,0 +1,204 @@
+package platform
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+const (
+	// maxFile is the size in bytes above which a file is not read. Keys,
+	// certificates and states have a few KiB.
+	maxFile = 1 << 20
+
+	// temporaryPrefix says to an administrator who left such a file.
+	temporaryPrefix = ".icinga-enroll-"
+
+	// maxOpen is how often a file is opened anew since it was replaced just
+	// then. Nobody replaces a file that fast by accident.
+	maxOpen = 100
+)
+
+// errReplaced says that a file was replaced between two looks at it.
+var errReplaced = errors.New("it is being replaced all the time: find out by whom, then try again")
+
+// ReadFile returns what is in the file name. It must be a regular file of at
+// most 1 MiB: a symbolic link is not followed and a FIFO, device or socket not
+// opened, so reading never hangs. If there is no such file, the error is
+// [fs.ErrNotExist].
+//
+// A file with several names (hard links) is refused where somebody else could
+// have put the second name there: if the file isn't the folder owner's, or
+// accounts other than the owner can write to the folder. Else root would read
+// a file for an account that must not.
+func (d *Dir) ReadFile(name string) ([]byte, error) {
+	f, err := d.openRegular(name, os.O_RDONLY)
+	if err != nil {
+		return nil, explain("read "+d.join(name), err)
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, explain("read "+d.join(name), err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("read %s: it is larger than %d bytes, so it can't be what it should: look what it is and move it away", d.join(name), maxFile)
+	}
+	return data, nil
+}
+
+// openRegular opens the regular file name and nothing else that has, or gets
+// meanwhile, its name.
+func (d *Dir) openRegular(name string, flag int) (*os.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	for range maxOpen {
+		seen, err := d.root.Lstat(name)
+		if err != nil {
+			return nil, err
+		}
+		f, err := d.openSeen(name, seen, flag)
+		if !errors.Is(err, errReplaced) {
+			return f, err
+		}
+	}
+	return nil, errReplaced
+}
+
+// openSeen opens the file name if it still is the one that was seen. os.Root
+// follows a symbolic link that stays inside the folder, whatever the flags say;
+// a link put there meanwhile shows in that another file gets opened.
+func (d *Dir) openSeen(name string, seen fs.FileInfo, flag int) (*os.File, error) {
+	if !seen.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is %s, not a regular file: look who made it, then remove it", kind(seen.Mode()))
+	}
+	f, err := d.root.OpenFile(name, flag|openWithoutWaiting, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errReplaced
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.check(f, seen); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// check reports whether f is the file that was seen, and no other account's.
+func (d *Dir) check(f *os.File, seen fs.FileInfo) error {
+	now, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// The number of a file that is gone is given to the next one, of any kind.
+	if !os.SameFile(seen, now) || !now.Mode().IsRegular() {
+		return errReplaced
+	}
+	folder, err := d.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	return refusePlanted(folder, now)
+}
+
+// kind names a kind of file for people.
+func kind(mode fs.FileMode) string {
+	switch mode.Type() {
+	case 0:
+		return "a regular file"
+	case fs.ModeDir:
+		return "a folder"
+	case fs.ModeSymlink:
+		return "a symbolic link"
+	case fs.ModeNamedPipe:
+		return "a FIFO"
+	case fs.ModeSocket:
+		return "a socket"
+	default:
+		return "a device"
+	}
+}
+
+// WriteFile makes the file name with the given contents, mode and owner, or
+// replaces the one there is. Whoever opens it sees the old file or the new one,
+// never anything between, after a power cut too. It has its mode, whatever the
+// umask is, and its owner before it has its name. A symbolic link of that name
+// is replaced, not followed.
+//
+// If it fails, the old file is untouched and nothing else is left, with one
+// exception: when the last step, writing the folder to the disk, is what
+// failed, the new file is in place but may be lost in a power cut.
+func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode, owner Owner) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := d.replace(name, data, perm.Perm(), owner); err != nil {
+		return explain("write "+d.join(name), err)
+	}
+	return nil
+}
+
+func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner) error {
+	temporary, err := d.writeTemporary(bytes.NewReader(data), perm, owner)
+	if err != nil {
+		return err
+	}
+	if err := settle(func() error { return d.root.Rename(temporary, name) }); err != nil {
+		_ = d.root.Remove(temporary)
+		return err
+	}
+	return syncFolder(d.root)
+}
+
+// writeTemporary makes a file with a random name in the folder and returns the
+// name. It leaves nothing if it fails.
+func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner) (string, error) {
+	name := temporaryPrefix + rand.Text()
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	err = fill(f, data, perm, owner)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		_ = d.root.Remove(name)
+		return "", err
+	}
+	return name, nil
+}
+
+// fill sets owner and mode first, so that the contents are never readable to
+// anybody who mustn't read them.
+func fill(f *os.File, data io.Reader, perm fs.FileMode, owner Owner) error {
+	if err := give(f, perm, owner); err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// Probe reports whether a file of size bytes can be written here now, by
+// writing one and removing it. The error says which of a full disk, a
+// read-only file system or a lack of permission it is, and what to do.
+func (d *Dir) Probe(size int64) error {
+	// Random bytes, since a file system may store zeros in no space at all.
+	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{})
+	if err == nil {
+		err = settle(func() error { return d.root.Remove(name) })
+	}
+	if err != nil {
+		return explain(fmt.Sprintf("write a file of %d bytes in %s to try", size, d.path), err)
+	}
+	return nil
+}

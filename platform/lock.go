@@ -1,0 +1,116 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lockPoll is how long to wait before trying again to get a lock.
+const lockPoll = 100 * time.Millisecond
+
+// LockedError says that another process held the lock the whole time. It is
+// temporary. It wraps the reason why waiting ended, [context.Canceled] or
+// [context.DeadlineExceeded].
+type LockedError struct {
+	PID  int    // the process that holds the lock, 0 if that isn't known
+	Path string // the lock's file
+
+	ended error
+}
+
+func (e *LockedError) Error() string {
+	holder := "another process"
+	if e.PID != 0 {
+		holder = fmt.Sprintf("process %d", e.PID)
+	}
+	return fmt.Sprintf("%s holds the lock %s: wait until it has finished, or stop it", holder, e.Path)
+}
+
+// Temporary reports true: the other process will end some day.
+func (e *LockedError) Temporary() bool { return true }
+
+func (e *LockedError) Unwrap() error { return e.ended }
+
+// Lock takes the lock name, a file in the folder, for this process alone and
+// waits for it until ctx is done; then the error is a [*LockedError]. It is
+// tried once even if ctx is done already. The operating system frees the lock
+// when the process ends, however it ends. The file stays and holds the number
+// of the process that had the lock last; it is 0600, or any account could open
+// and lock it.
+func (d *Dir) Lock(ctx context.Context, name string) (release func() error, err error) {
+	for {
+		f, err := d.tryLock(name)
+		if err == nil {
+			return func() error { return errors.Join(unlock(f), f.Close()) }, nil
+		}
+		busy := (*LockedError)(nil)
+		if !errors.As(err, &busy) {
+			return nil, explain("lock "+d.join(name), err)
+		}
+		select {
+		case <-ctx.Done():
+			busy.ended = ctx.Err()
+			return nil, busy
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+func (d *Dir) tryLock(name string) (*os.File, error) {
+	f, err := d.openLock(name)
+	if err != nil {
+		return nil, err
+	}
+	locked, err := tryLock(f)
+	switch {
+	case err != nil:
+	case !locked:
+		err = &LockedError{PID: readPID(f), Path: d.join(name)}
+	default:
+		err = writePID(f)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d *Dir) openLock(name string) (*os.File, error) {
+	f, err := d.openRegular(name, os.O_RDWR)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return d.openRegular(name, os.O_RDWR)
+	}
+	return f, err
+}
+
+func readPID(f *os.File) int {
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func writePID(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
+}
