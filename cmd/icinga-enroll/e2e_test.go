@@ -1,0 +1,113 @@
+//go:build e2e
+
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+const labProgram = "../../testdata/lab/lab"
+
+// TestLab runs the program against the real Icinga 2 and Director of the lab.
+func TestLab(t *testing.T) {
+	lab := readLab(t)
+	program, err := filepath.Abs(labProgram)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, "../../testdata/e2e", map[string]func(*testscript.TestScript, bool, []string){
+		"run":      cmdRun,
+		"filemode": cmdFileMode,
+		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
+		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
+		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },
+	})
+}
+
+func readLab(t *testing.T) map[string]string {
+	data, err := os.ReadFile(os.Getenv("ENROLL_LAB"))
+	if err != nil {
+		t.Fatalf("ENROLL_LAB must name the lab.json of a running lab (make e2e sets it): %v", err)
+	}
+	var lab map[string]string
+	if err := json.Unmarshal(data, &lab); err != nil {
+		t.Fatal(err)
+	}
+	return lab
+}
+
+// node NAME gives the script all values of the lab, $NAME as a name that no
+// other run has, $PIN, and config.yml for it.
+func cmdNode(ts *testscript.TestScript, lab map[string]string, program string, args []string) {
+	s := scriptOf(ts)
+	for key, value := range lab {
+		ts.Setenv(key, value)
+	}
+	name := fmt.Sprintf("%s-%s.example.com", args[0], strings.ToLower(rand.Text()[:8]))
+	ts.Setenv("NAME", name)
+	ts.Setenv("LAB", program)
+	ts.Setenv("PIN", "spki:"+lab["LAB_CA_SPKI"])
+	config := fmt.Sprintf(`director:
+  url: %s
+  template_key_file: %s
+  ca_file: %s
+host:
+  name: %s
+ca:
+  fingerprint: spki:%s
+paths:
+  state: %[6]s/state
+  certs: %[6]s/certs
+`, lab["LAB_DIRECTOR_URL"], filepath.Join(s.dir, "template-key"), lab["LAB_DIRECTOR_CA_FILE"], name, lab["LAB_CA_SPKI"], s.dir)
+	ts.Check(os.WriteFile(filepath.Join(s.dir, "config.yml"), []byte(config), 0o600))
+	ts.Check(os.WriteFile(filepath.Join(s.dir, "template-key"), []byte(lab["LAB_TEMPLATE_KEY"]), 0o600))
+	s.audit.secret("the template key", lab["LAB_TEMPLATE_KEY"])
+	ticket, err := exec.Command(program, "ticket", name).Output()
+	ts.Check(err)
+	s.audit.secret("the ticket", strings.TrimSpace(string(ticket)))
+}
+
+// Where the servers' own words have keys in them: a host's JSON, the access log.
+var serversKeys = regexp.MustCompile(`("api_key": "|[?&]key=)[0-9a-f]{40}`)
+
+// lab ARG... runs the lab's program. What the servers print of keys isn't
+// what this program printed.
+func cmdLab(ts *testscript.TestScript, neg bool, program string, args []string) {
+	out, err := exec.Command(program, args...).CombinedOutput()
+	_, _ = ts.Stdout().Write(serversKeys.ReplaceAll(out, []byte("${1}(a key)")))
+	if (err != nil) != neg {
+		ts.Fatalf("lab %v: %v\n%s", args, err, out)
+	}
+}
+
+// onlist NAME COUNT asserts how many requests for NAME wait on the real CA's
+// list, and sets $FINGERPRINT to the last one's.
+func cmdOnList(ts *testscript.TestScript, program string, args []string) {
+	out, err := exec.Command(program, "ca-list").Output()
+	ts.Check(err)
+	var requests map[string]struct {
+		Subject  string
+		Response string `json:"cert_response"` // it is signed, and not yet fetched or forgotten
+	}
+	ts.Check(json.Unmarshal(out, &requests))
+	count := 0
+	for fingerprint, request := range requests {
+		if request.Subject == "CN = "+args[0] && request.Response == "" {
+			count++
+			ts.Setenv("FINGERPRINT", fingerprint)
+		}
+	}
+	if fmt.Sprint(count) != args[1] {
+		ts.Fatalf("%d requests for %s on the CA's list, want %s", count, args[0], args[1])
+	}
+}
