@@ -31,7 +31,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 		return out, err
 	}
 	if n.state.Name == "" {
-		n.state.Name = n.name
+		n.settleName()
 		return out, n.save()
 	}
 	return out, nil

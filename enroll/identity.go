@@ -13,14 +13,14 @@ import (
 // identity finds the name of this node. A name that is registered sticks: to
 // follow a changed hostname would make two hosts of one machine.
 func (n *node) identity(ctx context.Context) (outcome, error) {
-	found, why, err := n.findName(ctx)
 	if n.state.Name != "" {
 		n.name = n.state.Name
-		if err == nil && found != n.name {
-			return warns("%s, as enrolled; %s now says %q, which is not followed: one machine would become two hosts", n.name, why, found)
+		if other := n.otherName(); other != "" {
+			return warns("%s, as enrolled; %s, which is not followed: one machine would become two hosts", n.name, other)
 		}
 		return says("%s, as enrolled", n.name)
 	}
+	found, why, err := n.findName(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -31,14 +31,34 @@ func (n *node) identity(ctx context.Context) (outcome, error) {
 	return says("%s, as %s", n.name, why)
 }
 
-// findName asks, in this order: the settings, the state, the Director, this
-// machine. On an enrolled node no server is asked.
+// otherName says what has changed since the name was settled. No server is
+// asked for it.
+func (n *node) otherName() string {
+	if n.Name != "" {
+		if n.Name == n.state.Name {
+			return ""
+		}
+		return fmt.Sprintf("host.name is now %q", n.Name)
+	}
+	host, err := n.Machine.Hostname()
+	if err != nil || n.state.Hostname == "" || host == n.state.Hostname {
+		return ""
+	}
+	return fmt.Sprintf("the hostname was %q and is now %q", n.state.Hostname, host)
+}
+
+// settleName makes the name stick, once something outside bears it.
+func (n *node) settleName() {
+	if n.state.Name == "" {
+		n.state.Name = n.name
+		n.state.Hostname, _ = n.Machine.Hostname() // only to notice a change
+	}
+}
+
+// findName asks, in this order: the settings, the Director, this machine.
 func (n *node) findName(ctx context.Context) (name, why string, err error) {
 	if n.Name != "" {
 		return n.Name, "host.name says", nil
-	}
-	if n.state.Name != "" {
-		return n.state.Name, "the state", nil
 	}
 	if err := n.askNaming(ctx); err != nil {
 		return "", "", err

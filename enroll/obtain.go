@@ -32,7 +32,8 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 	if err := n.notOneOf(parentNames(told)); err != nil {
 		return outcome{}, err
 	}
-	n.state.Name, n.state.Parameters = n.name, &told
+	n.settleName()
+	n.state.Parameters = &told
 	if err := n.save(); err != nil {
 		return outcome{}, err
 	}
@@ -132,7 +133,7 @@ func (n *node) remember(err error, req pki.Request) error {
 	}
 	fingerprint := pki.Fingerprint(req.Certificate)
 	if n.state.Pending == nil || n.state.Pending.Fingerprint != fingerprint {
-		n.state.Name = n.name
+		n.settleName()
 		n.state.Pending = &Waiting{Fingerprint: fingerprint, Since: n.Now().UTC()}
 	}
 	return errors.Join(err, n.save())

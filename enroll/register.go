@@ -50,7 +50,7 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	n.state.HostKey = key.Reveal()
-	n.state.Name = n.name
+	n.settleName()
 	n.state.RegisterSent = time.Time{}
 	if err := n.save(); err != nil {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)

@@ -97,7 +97,8 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 // settleSwitch writes down that the pair is in force and forgets its request.
 func (n *node) settleSwitch(p *pair) error {
 	n.pair = p
-	n.state.Name, n.state.Pending = n.name, nil
+	n.settleName()
+	n.state.Pending = nil
 	if err := n.save(); err != nil {
 		return err
 	}
