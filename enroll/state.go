@@ -22,7 +22,7 @@ const (
 // asked for again.
 type State struct {
 	Version      int                     `json:"version"`
-	Name         string                  `json:"name,omitempty"` // the name that is registered, or that the certificate has: it sticks
+	Name         string                  `json:"name,omitempty"`     // the name that is registered, or that the certificate has: it sticks
 	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
 	HostKey      string                  `json:"host_api_key,omitempty"`
 	RegisterSent time.Time               `json:"register_sent,omitzero"` // a registration was sent then, and its answer has not been seen

@@ -104,11 +104,11 @@ func followTrusted(path string) (folder string, rest []string, err error) {
 // trustedMode returns the mode of what is at path, directly in folder, or
 // [fs.ModeIrregular] if it isn't there or somebody else can have put it there.
 func trustedMode(folder, path string) fs.FileMode {
-	parent, err := os.Lstat(folder) //nolint:gosec // only root and we can have led here
+	parent, err := os.Lstat(folder)
 	if err != nil {
 		return fs.ModeIrregular
 	}
-	entry, err := os.Lstat(path) //nolint:gosec // the same
+	entry, err := os.Lstat(path)
 	if err != nil || !settled(factsOf(parent), factsOf(entry), os.Geteuid()) {
 		return fs.ModeIrregular
 	}

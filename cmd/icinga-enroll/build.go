@@ -1,24 +1,20 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
-	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
-	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
@@ -168,7 +164,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 }
 
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -217,8 +213,8 @@ func (c *loaded) machine() enroll.Machine {
 		FQDN:     platform.FQDN,
 		Addresses: func(ctx context.Context) (v4, v6 netip.Addr, err error) {
 			u, err := url.Parse(c.Director.URL)
-			if err != nil || u.Hostname() == "" {
-				return v4, v6, nil
+			if err != nil {
+				return v4, v6, err
 			}
 			port := u.Port()
 			if port == "" {
@@ -227,55 +223,4 @@ func (c *loaded) machine() enroll.Machine {
 			return platform.LocalAddresses(ctx, u.Hostname(), port)
 		},
 	}
-}
-
-func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
-	if s.TemplateKey, err = c.readSecret("director.template_key", c.Director.TemplateKey, c.Director.TemplateKeyFile); err != nil {
-		return err
-	}
-	s.HostKey, err = c.readSecret("director.host_key", c.Director.HostKey, c.Director.HostKeyFile)
-	return err
-}
-
-// readSecret takes a value, else a file, else systemd's credential of that name.
-func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
-	switch {
-	case value != "" && file != "":
-		return secret.Text{}, usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
-	case value != "":
-		return cleanSecret(c.where(key), value)
-	case file != "":
-		return readSecretFile(c.where(key+"_file"), file)
-	}
-	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
-		name := strings.NewReplacer("director.", "", "_", "-").Replace(key)
-		credential := filepath.Join(folder, name)
-		if _, err := os.Stat(credential); !errors.Is(err, fs.ErrNotExist) {
-			return readSecretFile("systemd credential "+name, credential)
-		}
-	}
-	return secret.Text{}, nil
-}
-
-func readSecretFile(where, file string) (secret.Text, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
-	if err != nil {
-		return secret.Text{}, usage("%s: %w", where, err)
-	}
-	if err := notForEverybody(file); err != nil {
-		return secret.Text{}, usage("%s: every account can read this secret: %w", where, err)
-	}
-	return cleanSecret(where, string(data))
-}
-
-// cleanSecret takes off what editors put around a key.
-func cleanSecret(where, text string) (secret.Text, error) {
-	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
-	if text == "" {
-		return secret.Text{}, usage("%s: the secret is empty", where)
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return secret.Text{}, usage("%s: a key has no blanks, line breaks or special characters in it (is it the right file, and plain text?)", where)
-	}
-	return secret.New(text), nil
 }

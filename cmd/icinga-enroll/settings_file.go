@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 // no error: everything may come from the environment.
 func fileLayer(file string, asked bool) (layer, error) {
 	l := newLayer()
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return l, nil
 	}
@@ -137,31 +136,3 @@ func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
-
-// refuseReadable refuses a file that holds a secret and can be read by everybody.
-func (l layer) refuseReadable(file string) error {
-	for _, s := range allSettings() {
-		if _, set := l.values[s.key]; set && s.secret {
-			if err := notForEverybody(file); err != nil {
-				return usage("%s is in a file that every account can read: %w", s.key, err)
-			}
-		}
-	}
-	return nil
-}
-
-// notForEverybody says how to mend a file that everybody may read. Windows
-// keeps rights elsewhere.
-func notForEverybody(file string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return fmt.Errorf("run: chmod o= %s", file)
-	}
-	return nil
-}

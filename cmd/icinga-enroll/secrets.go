@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
+)
+
+func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
+	if s.TemplateKey, err = c.readSecret("director.template_key", c.Director.TemplateKey, c.Director.TemplateKeyFile); err != nil {
+		return err
+	}
+	s.HostKey, err = c.readSecret("director.host_key", c.Director.HostKey, c.Director.HostKeyFile)
+	return err
+}
+
+// readSecret takes a value, else a file, else systemd's credential of that name.
+func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
+	switch {
+	case value != "" && file != "":
+		return secret.Text{}, usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
+	case value != "":
+		return cleanSecret(c.where(key), value)
+	case file != "":
+		return readSecretFile(c.where(key+"_file"), file)
+	}
+	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+		name := strings.NewReplacer("director.", "", "_", "-").Replace(key)
+		credential := filepath.Join(folder, name)
+		if _, err := os.Stat(credential); !errors.Is(err, fs.ErrNotExist) {
+			return readSecretFile("systemd credential "+name, credential)
+		}
+	}
+	return secret.Text{}, nil
+}
+
+func readSecretFile(where, file string) (secret.Text, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return secret.Text{}, usage("%s: %w", where, err)
+	}
+	if err := notForEverybody(file); err != nil {
+		return secret.Text{}, usage("%s: every account can read this secret: %w", where, err)
+	}
+	return cleanSecret(where, string(data))
+}
+
+// cleanSecret takes off what editors put around a key.
+func cleanSecret(where, text string) (secret.Text, error) {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	if text == "" {
+		return secret.Text{}, usage("%s: the secret is empty", where)
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return secret.Text{}, usage("%s: a key has no blanks, line breaks or special characters in it (is it the right file, and plain text?)", where)
+	}
+	return secret.New(text), nil
+}
+
+// refuseReadable refuses a file that holds a secret and can be read by everybody.
+func (l layer) refuseReadable(file string) error {
+	for _, s := range allSettings() {
+		if _, set := l.values[s.key]; set && s.secret {
+			if err := notForEverybody(file); err != nil {
+				return usage("%s is in a file that every account can read: %w", s.key, err)
+			}
+		}
+	}
+	return nil
+}
+
+// notForEverybody says how to mend a file that everybody may read. Windows
+// keeps rights elsewhere.
+func notForEverybody(file string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return fmt.Errorf("run: chmod o= %s", file)
+	}
+	return nil
+}
