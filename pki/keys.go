@@ -1,0 +1,117 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// KeyType names a kind of private key. Icinga 2 signs all of [KeyTypes]
+// (observed on 2.13.6).
+type KeyType string
+
+// The kinds of keys, as they are written in a configuration.
+const (
+	ECDSAP256 KeyType = "ecdsa-p256"
+	ECDSAP384 KeyType = "ecdsa-p384"
+	Ed25519   KeyType = "ed25519"
+	RSA3072   KeyType = "rsa-3072"
+	RSA4096   KeyType = "rsa-4096"
+)
+
+// KeyTypes returns every type, the preferred one first.
+func KeyTypes() []KeyType { return []KeyType{ECDSAP256, ECDSAP384, Ed25519, RSA3072, RSA4096} }
+
+// ParseKeyType returns the type that s names exactly, or an error that lists
+// the names there are.
+func ParseKeyType(s string) (KeyType, error) {
+	if t := KeyType(s); slices.Contains(KeyTypes(), t) {
+		return t, nil
+	}
+	return "", permanent("the key type %q is unknown: choose one of %s", s, joined(KeyTypes()))
+}
+
+// GenerateKey makes a new private key. RSA keys take a second or more on a
+// small machine.
+func GenerateKey(t KeyType) (crypto.Signer, error) {
+	switch t {
+	case ECDSAP256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case ECDSAP384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case RSA3072:
+		return rsa.GenerateKey(rand.Reader, 3072)
+	case RSA4096:
+		return rsa.GenerateKey(rand.Reader, 4096)
+	}
+	_, err := ParseKeyType(string(t))
+	return nil, err
+}
+
+// EncodeKey returns the key as PKCS#8 PEM ("PRIVATE KEY"), which Icinga 2 and
+// OpenSSL read for every type.
+func EncodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, permanentCause(err, "the private key can't be written as PKCS#8")
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// ParseKey returns the first private key in PEM text: PKCS#8, or the "RSA
+// PRIVATE KEY" (which Icinga 2 itself writes) and "EC PRIVATE KEY" of OpenSSL.
+// An encrypted key is an error, since Icinga's agent could not read it either.
+func ParseKey(text []byte) (crypto.Signer, error) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return parseKeyBlock(block)
+		}
+	}
+	return nil, permanent("no PEM private key found: the file is empty, cut off, or not a key")
+}
+
+func parseKeyBlock(block *pem.Block) (crypto.Signer, error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+		return nil, permanent("the private key is encrypted: decrypt it with `openssl pkey`, Icinga's agent needs it without a password")
+	}
+	key, err := parseKeyDER(block)
+	if err != nil {
+		return nil, permanentCause(err, "the PEM block %q holds no readable key", block.Type)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, permanent("a key of type %T can't sign: use one of %s", key, joined(KeyTypes()))
+	}
+	return signer, nil
+}
+
+func parseKeyDER(block *pem.Block) (any, error) {
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		return x509.ParseECPrivateKey(block.Bytes)
+	case "PRIVATE KEY":
+		return x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
+	return nil, fmt.Errorf("unknown kind of PEM block")
+}
+
+func joined[T ~string](list []T) string {
+	text := make([]string, len(list))
+	for i, s := range list {
+		text[i] = string(s)
+	}
+	return strings.Join(text, ", ")
+}

@@ -1,0 +1,208 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// maxChain is how many presented certificates are looked at.
+	maxChain = 16
+	// clockSkew is by how much a certificate may begin in the future: Icinga
+	// does not backdate what it signs, and clocks differ.
+	clockSkew = 5 * time.Minute
+)
+
+// Trust says which CA may have signed a peer, or a certificate for us. The zero
+// Trust trusts nobody.
+type Trust struct {
+	// Roots are CA certificates that are at hand.
+	Roots []*x509.Certificate
+	// Pins name CA certificates that a peer presents. A certificate's pin may
+	// name any CA in the chain; a public key's pin only a self-signed one,
+	// since the rest of any other could be made up around the key.
+	Pins []Pin
+	// FirstUse trusts the self-signed CA at the end of whatever chain is
+	// presented. It counts only without Roots and Pins.
+	FirstUse bool
+}
+
+// Verify checks that chain[0], which may not be a CA itself, is valid now and
+// signed by a trusted CA, if need be through the rest of the chain, and returns
+// that CA. At most 16 certificates are looked at.
+//
+// A certificate that becomes valid within five minutes is accepted: the chain
+// is then verified for five minutes from now. NotAfter is exact.
+//
+// Every error is [ErrUntrusted] and permanent; it shows the CA that was
+// presented with both its pins, or which certificate is out of date.
+func (t Trust) Verify(chain []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
+	if len(chain) == 0 {
+		return nil, untrusted("no certificate was presented: is it Icinga that listens there?")
+	}
+	chain = chain[:min(len(chain), maxChain)]
+	if chain[0].IsCA {
+		return nil, untrusted("the certificate %q is that of a CA, not that of a node: give the node one of its own", chain[0].Subject)
+	}
+	roots := t.roots(chain)
+	if len(roots) == 0 {
+		return nil, t.unknownCA(chain)
+	}
+	ca, err := verify(chain, roots, now)
+	if err != nil {
+		return nil, t.explain(err, chain, roots, now)
+	}
+	return ca, nil
+}
+
+// roots returns what may stand at the end of a verified chain.
+func (t Trust) roots(chain []*x509.Certificate) []*x509.Certificate {
+	roots := t.Roots[:len(t.Roots):len(t.Roots)]
+	for _, c := range chain {
+		if t.pinned(c) {
+			roots = append(roots, c)
+		}
+	}
+	last := chain[len(chain)-1]
+	if t.FirstUse && len(t.Roots)+len(t.Pins) == 0 && selfSignedCA(last) {
+		roots = append(roots, last)
+	}
+	return roots
+}
+
+func (t Trust) pinned(c *x509.Certificate) bool {
+	for _, pin := range t.Pins {
+		if pin.Matches(c) && c.IsCA && (!pin.publicKey || selfSignedCA(c)) {
+			return true
+		}
+	}
+	return false
+}
+
+func selfSignedCA(c *x509.Certificate) bool { return c.IsCA && c.CheckSignatureFrom(c) == nil }
+
+func verify(chain, roots []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
+	options := x509.VerifyOptions{
+		Roots:         pool(roots),
+		Intermediates: pool(chain[1:]),
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	}
+	verified, err := chain[0].Verify(options)
+	if outOfDate := dateError(err); outOfDate != nil && now.Before(outOfDate.NotBefore) {
+		options.CurrentTime = now.Add(clockSkew)
+		verified, err = chain[0].Verify(options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return verified[0][len(verified[0])-1], nil
+}
+
+func pool(certificates []*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, c := range certificates {
+		p.AddCert(c)
+	}
+	return p
+}
+
+// dateError returns the certificate that made x509 fail because of its dates.
+func dateError(err error) *x509.Certificate {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return invalid.Cert
+	}
+	return nil
+}
+
+func (t Trust) explain(err error, chain, roots []*x509.Certificate, now time.Time) error {
+	var unknown x509.UnknownAuthorityError
+	last := chain[len(chain)-1]
+	switch {
+	case errors.As(err, &unknown) && slices.ContainsFunc(roots, last.Equal):
+		return untrusted("the certificate %q is not signed by a trusted CA: behind it stands the trusted %s, which did not sign it; something else answers for the master",
+			chain[0].Subject, describeCA(last))
+	case errors.As(err, &unknown):
+		return t.unknownCA(chain)
+	}
+	c := dateError(err)
+	if c == nil {
+		return &failure{text: fmt.Sprintf("the certificate %q does not verify", chain[0].Subject), kind: ErrUntrusted, cause: err}
+	}
+	if now.Before(c.NotBefore) {
+		return untrusted("the certificate %q is not valid before %s, and the clock here says %s: set the clock, or look at the peer's",
+			c.Subject, stamp(c.NotBefore), stamp(now))
+	}
+	return untrusted("the certificate %q has expired on %s (the clock here says %s): renew it on its machine, or set the clock here",
+		c.Subject, stamp(c.NotAfter), stamp(now))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (t Trust) unknownCA(chain []*x509.Certificate) error {
+	return untrusted("the certificate %q is not signed by a trusted CA: presented was %s; expected was %s. "+
+		"Compare with `openssl x509 -noout -sha256 -fingerprint -in /var/lib/icinga2/certs/ca.crt` on the master: "+
+		"if that is the one presented, correct the configuration here, otherwise something else answers for the master",
+		chain[0].Subject, presented(chain), t.expected())
+}
+
+func presented(chain []*x509.Certificate) string {
+	last := chain[len(chain)-1]
+	if !last.IsCA {
+		return "no CA certificate"
+	}
+	return describeCA(last)
+}
+
+func (t Trust) expected() string {
+	var list []string
+	for _, pin := range t.Pins {
+		list = append(list, pin.String())
+	}
+	for _, root := range t.Roots {
+		list = append(list, describeCA(root))
+	}
+	if len(list) > 0 {
+		return strings.Join(list, " or ")
+	}
+	if t.FirstUse {
+		return "any self-signed CA at the end of the chain (trust on first use)"
+	}
+	return "nothing, since no CA is configured (a fingerprint, a file, or trust on first use)"
+}
+
+func describeCA(c *x509.Certificate) string {
+	return fmt.Sprintf("%q (fingerprint %s, public key %s)", c.Subject, CertificatePin(c), PublicKeyPin(c))
+}
+
+// VerifyIssued checks a certificate before it replaces another: signed by a
+// trusted CA, valid now (with the tolerance of [Trust.Verify]), for exactly this
+// common name and this public key, and no CA. With FirstUse the CA is the one
+// of the connection, [Peer.CA], if there is one. Every error is permanent.
+func (t Trust) VerifyIssued(i Issued, key crypto.PublicKey, cn string, now time.Time) error {
+	if i.Certificate == nil {
+		return permanent("the CA issued no certificate")
+	}
+	name, err := commonName(i.Certificate)
+	if err != nil {
+		return err
+	}
+	if name != cn {
+		return permanent("the issued certificate is for %q, asked was for %q: it is not used; look at the CA", name, cn)
+	}
+	if !Matches(i.Certificate, key) {
+		return permanent("the issued certificate for %q is for another key: it is not used; ask again", cn)
+	}
+	chain := append([]*x509.Certificate{i.Certificate}, i.CA...)
+	if i.Peer.CA != nil {
+		chain = append(chain, i.Peer.CA)
+	}
+	_, err = t.Verify(chain, now)
+	return err
+}

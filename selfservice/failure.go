@@ -1,0 +1,127 @@
+package selfservice
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// newError begins an error of k with a message from outside.
+func (c *Client) newError(k call, message string) *Error {
+	return &Error{
+		Call:    k.name,
+		Message: clean(message, k.query.Get("key")),
+		server:  c.base.Host,
+	}
+}
+
+// failed judges a call that got no whole answer. parent is the caller's
+// context and limited the one with the call's own time limit. A call that was
+// not sent, or may be repeated, can be tried again; a registration that was
+// sent has an unknown outcome.
+func (c *Client) failed(parent, limited context.Context, k call, sent bool, err error) *Error {
+	e := c.newError(k, err.Error())
+	e.temporary = true
+	switch {
+	case parent.Err() != nil:
+		e.Message = "stopped before an answer came: " + parent.Err().Error()
+		e.causes = append(e.causes, parent.Err())
+	case limited.Err() != nil:
+		e.Message = fmt.Sprintf("no answer within %s", k.limit)
+		e.advice = "Is the Director overloaded, or does a firewall drop packets on the way?"
+	case errors.Is(err, io.EOF):
+		e.Message = "the connection was closed before an answer came"
+		e.advice = adviceServerError
+	default:
+		e.temporary, e.advice = adviseConnection(err)
+	}
+	if k.once && sent {
+		e.lost()
+	}
+	return e
+}
+
+// lost marks a registration that may have been carried out.
+func (e *Error) lost() {
+	e.temporary = false
+	e.causes = append(e.causes, ErrAnswerLost)
+	e.advice = adviceLost
+}
+
+// unreadable is an answer that is none, though nothing says that the call
+// failed. Since a key may have been in it, it loses a registration.
+func (c *Client) unreadable(k call, status int, err error) *Error {
+	e := c.newError(k, err.Error())
+	e.Status = status
+	if k.once {
+		e.lost()
+		return e
+	}
+	e.advice = adviceNotDirector
+	return e
+}
+
+// adviseConnection tells apart what time may mend on the way to the Director
+// and what it doesn't, and says what to do about it.
+func adviseConnection(err error) (temporary bool, advice string) {
+	var (
+		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		proxy  *proxyError
+	)
+	switch {
+	case errors.As(err, &verify):
+		return false, adviseCertificate(verify.Err)
+	case errors.As(err, &record):
+		return false, "The server does not speak TLS on this port: check the scheme and the port of director.url."
+	case errors.As(err, &proxy) && proxy.status == http.StatusProxyAuthRequired:
+		return false, "Put the proxy's user and password into director.proxy or HTTPS_PROXY."
+	case errors.As(err, &proxy):
+		return proxy.temporary(), "Does the proxy allow connections to the host and port of director.url?"
+	}
+	return true, "Check that this machine reaches the host and port of director.url."
+}
+
+// adviseCertificate says how a failed verification of the Director's
+// certificate is mended.
+func adviseCertificate(err error) string {
+	var (
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return "If the Director's certificate is of your own CA, put that CA's certificate into a file and name it in director.ca_file."
+	case errors.As(err, &name):
+		return "Use a name in director.url that the Director's certificate contains, or give the Director a certificate for this one."
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "Check the clock of this machine; if it is right, the Director's certificate must be renewed."
+	}
+	return "Check the Director's web server certificate, and director.ca_file if it is set."
+}
+
+// redirected judges an answer that points elsewhere. It is not followed: the
+// key would go along.
+func (c *Client) redirected(k call, res *http.Response) *Error {
+	e := c.newError(k, "the server redirects, without saying where to")
+	e.Status = res.StatusCode
+	e.advice = "Redirects are not followed, since the key would go along: set director.url to where the Director really is."
+	target, err := res.Location()
+	if err != nil {
+		return e
+	}
+	path, same := strings.CutSuffix(target.Path, "/self-service/"+k.name)
+	target = &url.URL{Scheme: target.Scheme, Host: target.Host, Path: path}
+	e.Message = clean(fmt.Sprintf("the server redirects to %s", target), k.query.Get("key"))
+	if same {
+		e.advice = "Redirects are not followed, since the key would go along: set director.url to that address."
+	}
+	return e
+}
