@@ -19,7 +19,7 @@ func parseBase(text string, allowHTTP bool) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the Director's URL cannot be parsed; it looks like %s", exampleURL)
 	case u.Scheme == "http" && !allowHTTP:
-		return nil, errors.New("the Director's URL begins with http://, which would send keys and the ticket in clear text; use https://, or allow insecure HTTP")
+		return nil, errors.New("the Director's URL begins with http://, which would send keys and the ticket in clear text; use https://, or set director.allow_insecure_http")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("the Director's URL must begin with https://; it looks like %s", exampleURL)
 	case u.Hostname() == "":

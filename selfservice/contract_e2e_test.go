@@ -83,7 +83,7 @@ func (l *lab) rest(t *testing.T, method, object, name string, body any, allowed 
 		t.Fatal(err)
 	}
 	// A cleanup needs it too, when the test's context has ended.
-	req, err := http.NewRequest(method, address, bytes.NewReader(content)) //nolint:noctx
+	req, err := http.NewRequest(method, address, bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (c *Client) refused(k call, res *http.Response, body []byte, message string
 		return e
 	}
 	if message != "" {
-		e.adviseMessage(k, message)
+		e.adviseMessage(message)
 		return e
 	}
 	e.adviseStatus(k, len(bytes.TrimSpace(body)) == 0)
@@ -127,7 +127,7 @@ func (e *Error) adviseStatus(k call, empty bool) {
 
 // adviseMessage judges the Director's own words. An internal error that it
 // reports in words comes from its database or its master and may pass.
-func (e *Error) adviseMessage(k call, message string) {
+func (e *Error) adviseMessage(message string) {
 	for _, v := range verdicts {
 		if !v.message.MatchString(message) {
 			continue

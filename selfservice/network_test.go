@@ -110,7 +110,7 @@ func startExpired(t *testing.T) *httptest.Server {
 
 func TestOldTLSIsRefused(t *testing.T) {
 	s := quiet(httptest.NewUnstartedServer(answer(200, `"`+hexKey+`"`)))
-	s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} //nolint:gosec // what the client must refuse
+	s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} // what the client must refuse
 	s.StartTLS()
 	defer s.Close()
 	if err := register(t, s.URL, selfservice.Options{RootCAs: poolOf(s)}); err == nil {

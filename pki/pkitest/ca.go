@@ -10,7 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // Icinga's tickets are made so
+	"crypto/sha1" // Icinga's tickets are made so
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
