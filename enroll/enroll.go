@@ -36,7 +36,11 @@ type Settings struct {
 	Endpoints []Endpoint   // where to ask for a certificate; nil: as the Director says
 	Trust     pki.Trust    // which CA to believe
 	Ticket    TicketSource // zero: TicketSelfService
-	KeyType   pki.KeyType  // zero: pki.ECDSAP256
+
+	Reregister bool  // register again where the Director doesn't know the host key any more
+	Hooks      Hooks // whom to tell of a change
+
+	KeyType pki.KeyType // zero: pki.ECDSAP256
 
 	StateDir string // this program's own folder
 	CertsDir string // the Icinga agent's: <CN>.key, <CN>.crt, ca.crt
@@ -84,7 +88,20 @@ type Enroller struct {
 	Now       func() time.Time
 	BuildDate time.Time  // a clock that is before it isn't believed; zero: any is
 	Observe   func(Step) // told when a step begins and when it is done; may be nil
+
+	Wish   Wish // what to do before it is due
+	Daemon bool // nobody looks on: a ticket that was refused is not tried again for a day
 }
+
+// Wish is what an operator wants done now, due or not.
+type Wish int
+
+// What an operator may want.
+const (
+	WhenDue Wish = iota // nothing before it is due
+	Renewal             // a new certificate for the same key; the CA may say that it isn't due
+	Rekey               // a new key with a new certificate
+)
 
 // Ensure makes this node enrolled. Its error may be, or have:
 //
@@ -109,8 +126,9 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{"register", n.register},
 		{"parameters", n.askParameters},
 		{"certificate", n.obtain},
+		{"hooks", n.runHooks},
 	})
-	return n.conclude(err)
+	return n.conclude(ctx, err)
 }
 
 // Plan says what Ensure would do. It asks the Director only for the naming
@@ -143,6 +161,6 @@ func (e *Enroller) DiscardRequest(ctx context.Context) (discarded bool, err erro
 	if err != nil {
 		return false, err
 	}
-	_, err = n.conclude(nil)
+	_, err = n.conclude(ctx, nil)
 	return discarded, err
 }

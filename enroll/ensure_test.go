@@ -447,7 +447,7 @@ func TestStateAndStatusHoldWhatTheyShould(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := enroll.ReadStatus(n.StateDir)
-	if err != nil || s.State != enroll.Failed || s.LastError == nil || !s.LastError.Temporary || !s.Registered {
+	if err != nil || s.State != enroll.Failed || s.LastError == nil || s.LastError.Kind != enroll.KindTemporary || !s.Registered {
 		t.Errorf("status %+v, error %v", s, err)
 	}
 	n.director.ticket = nil

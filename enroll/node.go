@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,7 +37,8 @@ type node struct {
 	request *request                // the request for the next one
 	steps   []Step
 
-	renewalError error
+	reason  string // what a new certificate is: see reasonEnrolled
+	setback error  // what went wrong, though the certificate in force is valid
 }
 
 type step struct {
@@ -169,10 +171,14 @@ func (n *node) take(ctx context.Context, s step) error {
 	done := Step{Name: s.name, Text: out.text, Changed: out.changed, Warning: out.warning, Took: time.Since(start)}
 	done.Seconds = done.Took.Seconds()
 	if out.text != "" {
-		n.steps = append(n.steps, done)
-		n.observe(done)
+		n.note(done)
 	}
 	return err
+}
+
+func (n *node) note(s Step) {
+	n.steps = append(n.steps, s)
+	n.observe(s)
 }
 
 func (n *node) observe(s Step) {
@@ -184,8 +190,11 @@ func (n *node) observe(s Step) {
 // settled reports whether nothing is left to do: a certificate that isn't due,
 // on a node about whose registration all is known that can be known.
 func (n *node) settled() bool {
-	return !n.readOnly && n.pair != nil && n.Now().Before(n.due()) && n.registrationKnown()
+	return !n.readOnly && n.pair != nil && n.nothingDue() && n.registrationKnown() && n.state.HooksDue == ""
 }
+
+// nothingDue reports whether the pair in force can stay as it is.
+func (n *node) nothingDue() bool { return n.Wish == WhenDue && n.Now().Before(n.due()) }
 
 func (n *node) registrationKnown() bool {
 	return n.Director == nil || n.registered() || n.state.Elsewhere
@@ -193,25 +202,44 @@ func (n *node) registrationKnown() bool {
 
 func (n *node) registered() bool { return !n.hostKey().IsZero() }
 
-func (n *node) due() time.Time { return renew.Due(n.pair.cert, n.name) }
-
-// trust is the operator's, or the CA that was seen first where the operator
-// has said that this is enough.
-func (n *node) trust() pki.Trust {
-	if n.Trust.FirstUse && n.state.CA != "" {
-		if roots, err := pki.ParseCertificates([]byte(n.state.CA)); err == nil {
-			return pki.Trust{Roots: roots}
-		}
+// due is when the pair in force should be replaced.
+func (n *node) due() time.Time {
+	dates := renew.Due(n.pair.cert, n.name)
+	if n.rotates() {
+		return dates.Rotation
 	}
-	return n.Trust
+	return dates.Renewal
+}
+
+// rotates reports whether a new key can replace the old one: that takes a
+// ticket, and somebody who makes the Icinga agent read the new key. An agent
+// that keeps the old one in memory goes dark at its certificate's end.
+func (n *node) rotates() bool {
+	return n.Director != nil && n.registered() && n.Ticket != TicketNone && len(n.Hooks.PostRenew) > 0
+}
+
+// trust is the operator's, grown by the certificates of the same CA that were
+// seen since.
+func (n *node) trust() pki.Trust { return n.Trust.With(n.storedCA()) }
+
+func (n *node) storedCA() []*x509.Certificate {
+	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // written by rememberCA, or empty
+	return stored
 }
 
 func (n *node) authority() Authority { return n.Authority(n.trust()) }
 
 // conclude writes the status file and makes the report.
-func (n *node) conclude(err error) (Report, error) {
+func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 	r := n.report(err)
-	if werr := writeStatus(n.dir, newStatus(r, err, n.Now())); werr != nil && err == nil {
+	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
+	now := newStatus(r, err, n.Now(), before)
+	if now.LastError != nil && before.LastError == nil {
+		if herr := n.tellFailure(ctx, errors.New(now.LastError.Message)); herr != nil {
+			r.Steps = append(r.Steps, Step{Name: "hooks", Text: herr.Error(), Warning: true})
+		}
+	}
+	if werr := writeStatus(n.dir, now, before); werr != nil && err == nil {
 		err = werr
 	}
 	return r, err

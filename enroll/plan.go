@@ -3,7 +3,6 @@ package enroll
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 )
 
@@ -26,8 +25,10 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	case n.pair == nil:
 		would("generate a key (%s) and ask the CA for a certificate%s", n.keyType(), n.byTicket())
 		would("write %s, %s and %s to %s", n.name+".key", n.name+".crt", caFile, n.CertsDir)
-	case !n.Now().Before(n.due()):
-		would("renew %s with the same key", filepath.Join(n.CertsDir, n.name+".crt"))
+	case !n.nothingDue() && n.rotates():
+		would("replace %s, with a new key", n.certFile())
+	case !n.nothingDue():
+		would("renew %s with the same key", n.certFile())
 	}
 	if len(todo) == 0 {
 		return says("nothing to do")

@@ -59,7 +59,9 @@ type Report struct {
 	Next        time.Time               `json:"next,omitzero"` // when the certificate is due
 	Error       string                  `json:"error,omitempty"`
 
-	renewalError error // why a certificate that is due, and still valid, was not renewed
+	// Setback is what went wrong though the node is enrolled: a renewal that is
+	// due, a hook. Nil in the good case.
+	Setback error `json:"-"`
 }
 
 func describe(cert *x509.Certificate, file string) *Certificate {
@@ -82,7 +84,7 @@ func (n *node) report(err error) Report {
 		Parameters: n.state.Parameters,
 		Steps:      n.steps,
 
-		renewalError: n.renewalError,
+		Setback: n.setback,
 	}
 	for _, s := range n.steps {
 		r.Changed = r.Changed || s.Changed

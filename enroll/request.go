@@ -38,17 +38,22 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 	if n.pair != nil {
 		return outcome{}, nil
 	}
-	var err error
-	if n.request, err = n.readRequest(); err != nil {
+	isNew, err := n.takeRequest()
+	if err != nil {
 		return outcome{}, err
 	}
-	if n.request != nil {
-		return says("%s, as prepared before", n.keyType())
-	}
-	if err := n.newRequest(); err != nil {
-		return outcome{}, err
+	if !isNew {
+		return says("as prepared before")
 	}
 	return changed("%s, new, in %s", n.keyType(), filepath.Join(n.StateDir, requestKey))
+}
+
+// takeRequest has a request in n.request: the one that waits, or a new one.
+func (n *node) takeRequest() (isNew bool, err error) {
+	if n.request, err = n.readRequest(); err != nil || n.request != nil {
+		return false, err
+	}
+	return true, n.newRequest()
 }
 
 // checkRoom tries whether what is to come can be written: after registering it

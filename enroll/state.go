@@ -27,9 +27,15 @@ type State struct {
 	HostKey      string                  `json:"host_api_key,omitempty"`
 	RegisterSent time.Time               `json:"register_sent,omitzero"` // a registration was sent then, and its answer has not been seen
 	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`
-	CA           string                  `json:"ca,omitempty"` // PEM; the CA seen first, where trust on first use was allowed
+	CA           string                  `json:"ca,omitempty"` // PEM; every CA certificate that was trusted, the oldest first
 	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`
 	Pending      *Waiting                `json:"pending,omitempty"`
+	HooksDue     string                  `json:"hooks_due,omitempty"` // the reason that hooks.post_renew has not been told yet
+
+	// A ticket that the CA has refused, as its SHA-256 in hex: masters log
+	// refused tickets in plain, so it isn't shown again at every try.
+	RefusedTicket string    `json:"refused_ticket,omitempty"`
+	RefusedAt     time.Time `json:"refused_at,omitzero"`
 }
 
 // loadState returns the zero State where there is none yet.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
+	"icinga-enroll/selfservice"
 )
 
 const (
@@ -25,18 +27,42 @@ type Status struct {
 	Certificate *Certificate `json:"certificate,omitempty"`
 	Pending     *Waiting     `json:"pending,omitempty"`
 	LastError   *LastError   `json:"last_error,omitempty"`
-	Due         time.Time    `json:"due,omitzero"` // when the certificate is renewed
+	LastSuccess time.Time    `json:"last_success,omitzero"` // when a run last changed something, or mended an error
+	Due         time.Time    `json:"due,omitzero"`          // when the certificate is renewed
 	NextStep    string       `json:"next_step"`
 }
 
 // LastError is what went wrong in the last run.
 type LastError struct {
-	Message   string    `json:"message"`
-	Temporary bool      `json:"temporary"`
-	At        time.Time `json:"at"`
+	Kind     ErrorKind `json:"kind"`
+	Message  string    `json:"message"`
+	At       time.Time `json:"at"`
+	Since    time.Time `json:"since"`    // when runs began to fail
+	Attempts int       `json:"attempts"` // how many have failed since then
 }
 
-func newStatus(r Report, err error, now time.Time) Status {
+// ErrorKind is what monitoring distinguishes.
+type ErrorKind string
+
+// What may have gone wrong.
+const (
+	KindTemporary   ErrorKind = "temporary"         // may pass
+	KindPermanent   ErrorKind = "permanent"         // somebody must act
+	KindKeyRejected ErrorKind = "host_key_rejected" // the Director doesn't know the host key any more
+)
+
+func kindOf(err error) ErrorKind {
+	switch {
+	case errors.Is(err, selfservice.ErrKeyRejected):
+		return KindKeyRejected
+	case IsTemporary(err):
+		return KindTemporary
+	default:
+		return KindPermanent
+	}
+}
+
+func newStatus(r Report, err error, now time.Time, before Status) Status {
 	s := Status{
 		Version:     statusVersion,
 		Name:        r.Name,
@@ -44,23 +70,35 @@ func newStatus(r Report, err error, now time.Time) Status {
 		Registered:  r.Registered,
 		Certificate: r.Certificate,
 		Pending:     r.Pending,
+		LastSuccess: before.LastSuccess,
 		Due:         r.Next,
 	}
-	if err == nil && r.renewalError != nil {
-		err = r.renewalError
+	if err == nil {
+		err = r.Setback
 	}
-	if err != nil && !errors.Is(err, pki.ErrPending) {
-		s.LastError = &LastError{Message: err.Error(), Temporary: IsTemporary(err), At: now.UTC()}
+	switch {
+	case err != nil && !errors.Is(err, pki.ErrPending):
+		s.LastError = newLastError(err, now, before.LastError)
+	case r.Changed || before.LastError != nil:
+		s.LastSuccess = now.UTC()
 	}
 	s.NextStep = s.nextStep()
 	return s
+}
+
+func newLastError(err error, now time.Time, before *LastError) *LastError {
+	e := &LastError{Kind: kindOf(err), Message: err.Error(), At: now.UTC(), Since: now.UTC(), Attempts: 1}
+	if before != nil {
+		e.Since, e.Attempts = before.Since, before.Attempts+1
+	}
+	return e
 }
 
 func (s Status) nextStep() string {
 	switch {
 	case s.State == Pending && s.Pending != nil:
 		return "on the CA's machine: icinga2 ca sign " + s.Pending.Fingerprint
-	case s.LastError != nil && s.LastError.Temporary:
+	case s.LastError != nil && s.LastError.Kind == KindTemporary:
 		return "nothing: run icinga-enroll once again, it may work later"
 	case s.LastError != nil:
 		return "mend what the last error says, then run icinga-enroll once"
@@ -72,8 +110,8 @@ func (s Status) nextStep() string {
 }
 
 // writeStatus replaces the status file where something has changed.
-func writeStatus(dir *platform.Dir, s Status) error {
-	if old, err := readStatus(dir); err == nil && old.sameAs(s) {
+func writeStatus(dir *platform.Dir, s, before Status) error {
+	if reflect.DeepEqual(s, before) {
 		return nil
 	}
 	data, err := json.MarshalIndent(s, "", "  ")
@@ -81,18 +119,6 @@ func writeStatus(dir *platform.Dir, s Status) error {
 		return err
 	}
 	return dir.WriteFile(statusFile, append(data, '\n'), 0o644, platform.Owner{})
-}
-
-// sameAs compares all but the time of the last error.
-func (s Status) sameAs(other Status) bool {
-	a, b := s, other
-	a.LastError, b.LastError = nil, nil
-	aJSON, _ := json.Marshal(a)
-	bJSON, _ := json.Marshal(b)
-	if (s.LastError == nil) != (other.LastError == nil) || string(aJSON) != string(bJSON) {
-		return false
-	}
-	return s.LastError == nil || s.LastError.Message == other.LastError.Message
 }
 
 // ReadStatus reads what the last run left in stateDir. It needs no privilege.

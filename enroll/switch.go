@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -98,7 +99,10 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 func (n *node) settleSwitch(p *pair) error {
 	n.pair = p
 	n.settleName()
-	n.state.Pending = nil
+	n.state.Pending, n.state.RefusedTicket = nil, ""
+	if len(n.Hooks.PostRenew) > 0 {
+		n.state.HooksDue = cmp.Or(n.reason, reasonRenewed)
+	}
 	if err := n.save(); err != nil {
 		return err
 	}

@@ -17,6 +17,9 @@ var (
 	// ErrNotDue is a renewal that the CA refuses since the certificate is
 	// valid for 30 days or more. It is a kind of [RefusedError].
 	ErrNotDue = errors.New("the certificate is not due for renewal")
+	// ErrInvalidTicket is a ticket that the CA refuses. It is a kind of
+	// [RefusedError].
+	ErrInvalidTicket = errors.New("the ticket is invalid")
 	// ErrUntrusted is a chain that [Trust] does not accept. Permanent.
 	ErrUntrusted = errors.New("the certificate is not trusted")
 	// ErrWrongPeer is a trusted peer that is none of [Endpoint.Names]. Permanent.
@@ -54,8 +57,10 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the CA refused the request: %s %s", e.Message, advice(e.Message))
 }
 
-// Is makes it [ErrNotDue] if it is.
-func (e *RefusedError) Is(target error) bool { return target == ErrNotDue && notDue(e.Message) }
+// Is makes it [ErrNotDue] or [ErrInvalidTicket] if it is.
+func (e *RefusedError) Is(target error) bool {
+	return target == ErrNotDue && notDue(e.Message) || target == ErrInvalidTicket && invalidTicket(e.Message)
+}
 
 // Temporary is false: the same request gets the same refusal.
 func (e *RefusedError) Temporary() bool { return false }
@@ -64,11 +69,13 @@ func (e *RefusedError) Temporary() bool { return false }
 // which speak of the CA as well.
 func notDue(message string) bool { return strings.Contains(message, "uptodate") }
 
+func invalidTicket(message string) bool { return strings.Contains(message, "Invalid ticket") }
+
 func advice(message string) string {
 	switch {
 	case notDue(message):
 		return "(Icinga renews a certificate in its last 30 days: try again then, or ask with a new key and a ticket)"
-	case strings.Contains(message, "Invalid ticket"):
+	case invalidTicket(message):
 		return "(a ticket is for one name and one salt: the host was renamed in the Director, its name differs in upper and lower case, or the TicketSalt of the master was changed; fetch a new ticket)"
 	case strings.Contains(message, "declined by administrator"):
 		return "(run `icinga2 ca restore` with its fingerprint on the master, or discard-request here to ask anew)"

@@ -23,6 +23,9 @@ type Request struct {
 	// Ticket has the CA sign at once. Zero: none, and a new certificate waits
 	// for approval.
 	Ticket secret.Text
+	// CA is the CA's certificate as the asker has it, nil for none: a CA that
+	// has renewed its own certificate sends the new one to who shows the old.
+	CA *x509.Certificate
 }
 
 // Issued is the CA's answer. Nothing in it but Peer has been verified: see
@@ -79,6 +82,9 @@ func encodeRequest(req Request) ([]byte, error) {
 	params := map[string]string{"cert_request": string(EncodeCertificates(req.Certificate))}
 	if !req.Ticket.IsZero() {
 		params["ticket"] = req.Ticket.Reveal()
+	}
+	if req.CA != nil {
+		params["requestor_ca"] = string(EncodeCertificates(req.CA))
 	}
 	encoded, err := json.Marshal(params)
 	if err != nil {

@@ -9,18 +9,43 @@ import (
 
 const day = 24 * time.Hour
 
-// Due returns when a certificate should be renewed with the same key: 30 days
-// before its end, or a third of its lifetime where that is shorter, and then
-// later by a part of a sixth of that span that depends on the host's name
-// alone. So hosts that enrolled in the same minute don't come back in the same
-// minute, and one host keeps its date across restarts.
+// agentRenews is when a running Icinga agent begins to renew by itself, with
+// the key that it has: a new key has to come before, with a few days to spare.
+const agentRenews = 35 * day
+
+// Dates say when something should be done about a certificate.
+type Dates struct {
+	// Rotation is when a new key should replace the old one, which takes a
+	// ticket. It is never after Renewal.
+	Rotation time.Time
+	// Renewal is when the same key gets a new certificate, which takes none.
+	// An Icinga 2 CA answers "valid and uptodate" to who asks with more than
+	// 30 days left.
+	Renewal time.Time
+}
+
+// Due returns the dates of a certificate. Both are moved to later by a part of
+// a span that depends on the host's name alone: hosts that enrolled in the same
+// minute don't come back in the same minute, and one host keeps its dates
+// across restarts.
 //
-// Never earlier, since an Icinga 2 CA answers "valid and uptodate" to who asks
-// with more than 30 days left.
-func Due(leaf *x509.Certificate, host string) time.Time {
+//   - Rotation: 60 days before the end, or half the lifetime where that is
+//     shorter, spread over a quarter of that; but not later than 35 days before
+//     the end where the lifetime allows it.
+//   - Renewal: 30 days before the end, or a third of the lifetime, spread over
+//     a sixth of that.
+func Due(leaf *x509.Certificate, host string) Dates {
 	lifetime := leaf.NotAfter.Sub(leaf.NotBefore)
-	window := min(30*day, lifetime/3)
-	return leaf.NotAfter.Add(-window).Add(spread(host, window/6))
+	rotate := min(60*day, lifetime/2)
+	room := rotate / 4
+	if rotate > agentRenews {
+		room = min(room, rotate-agentRenews)
+	}
+	renewal := min(30*day, lifetime/3)
+	return Dates{
+		Rotation: leaf.NotAfter.Add(spread(host, room) - rotate),
+		Renewal:  leaf.NotAfter.Add(spread(host, renewal/6) - renewal),
+	}
 }
 
 // spread picks a duration in [0, span) by the name of the host.

@@ -74,7 +74,7 @@ func patiently(ctx context.Context, wait time.Duration, lines *lines, ensure fun
 	}
 	until, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err = renew.Retry(until, func(context.Context) error {
+	err = renew.Until(until, func(context.Context) error {
 		report, err = ensure(ctx) // what has begun is not cut off by the end of the wait
 		return err
 	}, func(err error) bool {

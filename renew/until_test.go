@@ -17,10 +17,10 @@ var (
 
 func again(err error) bool { return errors.Is(err, errAway) }
 
-func TestRetryEndsWithSuccess(t *testing.T) {
+func TestUntilEndsWithSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		err := renew.Retry(t.Context(), func(context.Context) error {
+		err := renew.Until(t.Context(), func(context.Context) error {
 			if calls++; calls < 20 {
 				return errAway
 			}
@@ -32,10 +32,10 @@ func TestRetryEndsWithSuccess(t *testing.T) {
 	})
 }
 
-func TestRetryStopsAtAFinalError(t *testing.T) {
+func TestUntilStopsAtAFinalError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		err := renew.Retry(t.Context(), func(context.Context) error {
+		err := renew.Until(t.Context(), func(context.Context) error {
 			if calls++; calls == 3 {
 				return errWrong
 			}
@@ -47,13 +47,13 @@ func TestRetryStopsAtAFinalError(t *testing.T) {
 	})
 }
 
-func TestRetryEndsWithItsContextAndTheLastError(t *testing.T) {
+func TestUntilEndsWithItsContextAndTheLastError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const wait = 2 * time.Hour // longer than the 15 minutes after which backoff gives up by itself
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		defer cancel()
 		start, calls := time.Now(), 0
-		err := renew.Retry(ctx, func(context.Context) error { calls++; return errAway }, again)
+		err := renew.Until(ctx, func(context.Context) error { calls++; return errAway }, again)
 		if !errors.Is(err, errAway) {
 			t.Errorf("error is %v, want the last one of the call: %v", err, errAway)
 		}

@@ -1,0 +1,179 @@
+package enroll
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/selfservice"
+)
+
+// satelliteWait is how long a "pending" isn't believed after a ticket was
+// sent: a satellite always says so at first, and has the certificate of its
+// master 0.24 to 0.4 s later (observed on Icinga 2 2.13.6 and 2.15.6).
+const satelliteWait = 10 * time.Second
+
+// askParameters asks for zone and parents. On a node that has a valid
+// certificate a Director that is away is no reason not to renew it.
+func (n *node) askParameters(ctx context.Context) (outcome, error) {
+	if n.Director == nil || !n.registered() {
+		return outcome{}, nil
+	}
+	told, err := n.Director.Parameters(ctx, n.hostKey())
+	if errors.Is(err, selfservice.ErrKeyRejected) && n.canReregister() {
+		return n.registerAgain(ctx)
+	}
+	if err != nil && n.pair != nil && n.state.Parameters != nil {
+		return warns("the Director doesn't tell them, those of before are used: %s", err)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	return n.useParameters(told)
+}
+
+func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
+	if err := n.notOneOf(parentNames(told)); err != nil {
+		return outcome{}, err
+	}
+	n.settleName()
+	n.state.Parameters = &told
+	if err := n.save(); err != nil {
+		return outcome{}, err
+	}
+	return says("zone %s, parents %v, CA server %s", told.ParentZone, parentNames(told), told.CAServer)
+}
+
+// canReregister: a dropped key, a key lost to a PUT and a host that was deleted
+// on purpose look alike from here, and registering would undo all three. So it
+// has to be said, and a prepared host's key isn't ours to replace.
+func (n *node) canReregister() bool {
+	return n.Reregister && n.HostKey.IsZero() && !n.TemplateKey.IsZero()
+}
+
+func (n *node) registerAgain(ctx context.Context) (outcome, error) {
+	n.state.HostKey = ""
+	if out, err := n.register(ctx); err != nil || out.warning {
+		return out, err
+	}
+	told, err := n.Director.Parameters(ctx, n.hostKey())
+	if err != nil {
+		return outcome{}, err
+	}
+	if _, err := n.useParameters(told); err != nil {
+		return outcome{}, err
+	}
+	return changed("the Director didn't know the host key any more: registered %s again", n.name)
+}
+
+// ask asks one endpoint after the other until one has an answer.
+func (n *node) ask(ctx context.Context, req pki.Request) (pki.Issued, error) {
+	endpoints, err := n.candidates()
+	if err != nil {
+		return pki.Issued{}, err
+	}
+	if err := n.pinFirstCA(ctx, endpoints); err != nil {
+		return pki.Issued{}, err
+	}
+	if stored := n.storedCA(); len(stored) > 0 {
+		req.CA = stored[len(stored)-1]
+	}
+	var failed failures
+	for _, ep := range endpoints {
+		issued, err := n.askPatiently(ctx, ep, req)
+		if err == nil {
+			return issued, nil
+		}
+		if final(err) {
+			return pki.Issued{}, n.rememberPending(err, req)
+		}
+		failed = append(failed, err)
+	}
+	return pki.Issued{}, failed
+}
+
+// final reports whether the CA has spoken: asking another endpoint of the same
+// zone would put the same question to the same CA.
+func final(err error) bool {
+	var refused *pki.RefusedError
+	return errors.Is(err, pki.ErrPending) || errors.As(err, &refused)
+}
+
+// rememberPending keeps what a pending answer says about the request.
+func (n *node) rememberPending(err error, req pki.Request) error {
+	if !errors.Is(err, pki.ErrPending) || n.pair != nil {
+		return err
+	}
+	fingerprint := pki.Fingerprint(req.Certificate)
+	if n.state.Pending == nil || n.state.Pending.Fingerprint != fingerprint {
+		n.settleName()
+		n.state.Pending = &Waiting{Fingerprint: fingerprint, Since: n.Now().UTC()}
+	}
+	return errors.Join(err, n.save())
+}
+
+// askPatiently asks again for a while where a ticket was sent and the answer
+// is "pending".
+func (n *node) askPatiently(ctx context.Context, ep pki.Endpoint, req pki.Request) (pki.Issued, error) {
+	patience, cancel := context.WithTimeout(ctx, satelliteWait)
+	defer cancel()
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
+		issued, err := n.authority().Request(ctx, ep, req)
+		if !errors.Is(err, pki.ErrPending) || req.Ticket.IsZero() {
+			return issued, err
+		}
+		select {
+		case <-patience.Done():
+			return issued, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// pinFirstCA makes the first CA that is seen the one to believe from then on,
+// where the operator has said trust_on_first_use.
+func (n *node) pinFirstCA(ctx context.Context, endpoints []pki.Endpoint) error {
+	if !n.Trust.FirstUse || n.state.CA != "" {
+		return nil
+	}
+	var failed failures
+	for _, ep := range endpoints {
+		peer, err := n.authority().Probe(ctx, ep)
+		if err == nil {
+			n.state.CA = string(pki.EncodeCertificates(peer.CA))
+			return n.save()
+		}
+		failed = append(failed, err)
+	}
+	return failed
+}
+
+// rememberCA keeps the CA certificates of an answer, of which an Icinga CA that
+// is about to expire has a new one, and returns those to put beside the node's
+// certificate: all that are still valid. What isn't trusted is left out.
+func (n *node) rememberCA(issued pki.Issued) ([]*x509.Certificate, error) {
+	known := n.storedCA()
+	if issued.Peer.CA != nil {
+		issued.CA = append([]*x509.Certificate{issued.Peer.CA}, issued.CA...)
+	}
+	trusted, foreign := n.trust().Sift(issued.CA)
+	for _, c := range foreign {
+		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("the CA's answer also names a CA that isn't trusted, which is left out: %q, %s", c.Subject, pki.PublicKeyPin(c))})
+	}
+	before := len(known)
+	for _, c := range trusted {
+		if !slices.ContainsFunc(known, c.Equal) {
+			known = append(known, c)
+		}
+	}
+	if before > 0 && len(known) > before {
+		n.note(Step{Name: "trust", Changed: true, Text: fmt.Sprintf("the CA has renewed its certificate: %s, valid until %s", pki.CertificatePin(known[len(known)-1]), known[len(known)-1].NotAfter.UTC().Format(time.DateOnly))})
+	}
+	n.state.CA = string(pki.EncodeCertificates(known...))
+	valid := slices.DeleteFunc(slices.Clone(known), func(c *x509.Certificate) bool { return n.Now().After(c.NotAfter) })
+	return valid, n.save()
+}

@@ -1,0 +1,62 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	commandLimit  = time.Minute
+	commandOutput = 4 << 10 // bytes of a program's output that are kept
+)
+
+// Run runs a program, without a shell, and returns what it printed. It ends it,
+// with all that it has started, after a minute or with ctx. To its environment
+// env is added; what is meant for this program only (its settings, which may
+// hold keys, and the service manager's socket) is taken out.
+func Run(ctx context.Context, argv, env []string) (output string, err error) {
+	if len(argv) == 0 {
+		return "", errors.New("no program is named")
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's own program
+	var out tail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(publicEnv(os.Environ()), env...)
+	cmd.WaitDelay = time.Second // for children that hold the output open
+	endTogether(cmd)
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it was ended after %s: %w", commandLimit, ctx.Err())
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func publicEnv(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		for _, private := range []string{"ICINGA_ENROLL_", "CREDENTIALS_DIRECTORY=", "NOTIFY_SOCKET=", "WATCHDOG_"} {
+			if strings.HasPrefix(entry, private) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// tail keeps the end of what is written to it.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	*t = append(*t, p...)
+	if over := len(*t) - commandOutput; over > 0 {
+		*t = append((*t)[:0], (*t)[over:]...)
+	}
+	return len(p), nil
+}

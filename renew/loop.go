@@ -1,0 +1,165 @@
+package renew
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	// lookAgain is how long a quiet loop stays away: the files of a certificate
+	// may have been changed or removed by somebody else.
+	lookAgain = time.Hour
+	// tick is how often the wall clock is compared: timers stand still while a
+	// machine sleeps, and clocks are set.
+	tick = time.Minute
+
+	retryFrom   = 2 * time.Second
+	retryTo     = 15 * time.Minute // the mean; full jitter makes it half an hour at most
+	rarely      = 3 * time.Hour    // the mean between two tries of what somebody has to mend
+	pollFrom    = time.Second
+	pollTo      = 30 * time.Second // the mean while an approval may come soon
+	pollEager   = time.Hour        // how long that is
+	pollPatient = 5 * time.Minute  // the mean from then on: an approval may take days
+)
+
+// Verdict says what an error of ensure means for the next try.
+type Verdict int
+
+// What an error may mean.
+const (
+	Retry   Verdict = iota // may pass: try again soon, then less and less often
+	Wait                   // somebody may approve at any moment: poll
+	Despair                // somebody has to mend it: try rarely
+)
+
+// Loop calls ensure for as long as ctx lasts.
+type Loop struct {
+	// Ensure does what is due and says when to look again.
+	Ensure func(context.Context) (time.Time, error)
+	// Judge says what an error means, and how long a server asked to be left
+	// alone (Retry-After), 0 if it didn't.
+	Judge func(error) (Verdict, time.Duration)
+	// Log gets what a person should know of the waiting.
+	Log hclog.Logger
+	// Now is the wall clock.
+	Now func() time.Time
+	// Wake makes Ensure run at once; nil: nothing does.
+	Wake <-chan struct{}
+	// Tick is called at least once a minute, while nothing is being done, too.
+	Tick func()
+}
+
+// Run returns ctx's error, and no other: there is no error that ends the care
+// for a certificate.
+func (l *Loop) Run(ctx context.Context) error {
+	pauses := newPauses()
+	for ctx.Err() == nil {
+		began := l.now()
+		next, err := l.Ensure(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		at := earlier(next, began.Add(lookAgain))
+		if err != nil {
+			verdict, atLeast := l.Judge(err)
+			pause := max(pauses.next(verdict), atLeast)
+			at = l.now().Add(pause)
+			l.Log.Debug("trying again", "in", pause.Round(time.Second).String())
+		} else {
+			pauses = newPauses()
+		}
+		l.waitUntil(ctx, at)
+	}
+	return ctx.Err()
+}
+
+// now is the wall clock without Go's monotonic one, which stands still while
+// the machine sleeps.
+func (l *Loop) now() time.Time { return l.Now().Round(0) }
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (l *Loop) waitUntil(ctx context.Context, at time.Time) {
+	began := l.now()
+	for {
+		l.Tick()
+		now := l.now()
+		left := at.Sub(now)
+		// A clock that was set back makes any date far away.
+		if left <= 0 || now.Before(began.Add(-tick)) {
+			return
+		}
+		timer := time.NewTimer(min(left, tick))
+		select {
+		case <-ctx.Done():
+		case <-l.Wake:
+			at = now
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// pauses are those between tries, one growing row for each verdict, until
+// something goes well.
+type pauses struct {
+	retry, poll backoff.BackOff
+	last        Verdict
+	polledSince time.Duration
+}
+
+func newPauses() *pauses {
+	return &pauses{retry: jittered(retryFrom, retryTo), poll: jittered(pollFrom, pollTo)}
+}
+
+// jittered returns pauses with full jitter, between zero and twice a mean that
+// doubles from one value to the other, without end.
+func jittered(from, to time.Duration) backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(from),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(to),
+		backoff.WithRandomizationFactor(1),
+		backoff.WithMaxElapsedTime(0), // the library's own limit is 15 minutes
+	)
+}
+
+func (p *pauses) next(v Verdict) time.Duration {
+	switch v {
+	case Wait:
+		pause := p.poll.NextBackOff()
+		if p.polledSince += pause; p.polledSince > pollEager {
+			pause = jittered(pollPatient, pollPatient).NextBackOff()
+		}
+		return pause
+	case Despair:
+		return jittered(rarely, rarely).NextBackOff()
+	default:
+		return p.retry.NextBackOff()
+	}
+}
+
+// Until calls op until it succeeds, until again says that its error is final,
+// or until ctx is done; then it returns op's last error.
+func Until(ctx context.Context, op func(context.Context) error, again func(error) bool) error {
+	var last error
+	_ = backoff.Retry(func() error {
+		last = op(ctx)
+		if last != nil && !again(last) {
+			return backoff.Permanent(last)
+		}
+		return last
+	}, backoff.WithContext(jittered(pollFrom, pollTo), ctx))
+	return last
+}
