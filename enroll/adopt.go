@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"icinga-enroll/pki"
@@ -19,6 +20,8 @@ const caFile = "ca.crt"
 type pair struct {
 	key  crypto.Signer
 	cert *x509.Certificate
+	ca   *x509.Certificate // who signed it; nil until it is verified
+	bare bool              // ca isn't in the file beside it
 }
 
 func (n *node) certFile() string { return filepath.Join(n.CertsDir, n.name+".crt") }
@@ -30,9 +33,18 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 	if err != nil || n.pair == nil {
 		return out, err
 	}
-	if n.state.Name == "" {
+	if err := n.believe(n.pair.ca); err != nil {
+		return outcome{}, err
+	}
+	if n.state.Name == "" || n.state.Pending != nil {
 		n.settleName()
-		return out, n.save()
+		n.state.Pending = nil
+		if err := errors.Join(n.save(), n.dropRequest()); err != nil {
+			return outcome{}, err
+		}
+	}
+	if n.pair.bare {
+		return n.restoreCA(out)
 	}
 	return out, nil
 }
@@ -40,19 +52,24 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 // findPair reads the pair in the certs folder. What is no use is as good as
 // none: it stays where it is until a new pair has been received and verified.
 func (n *node) findPair(context.Context) (outcome, error) {
-	if n.certs == nil {
+	if n.certs == nil || n.name == "" {
 		return outcome{}, nil
 	}
-	p, ca, err := n.readPair()
+	p, roots, err := n.readPair()
 	if errors.Is(err, fs.ErrNotExist) {
 		return outcome{}, nil
 	}
 	if err != nil {
 		return outcome{}, err
 	}
-	if reason := n.unusable(p, ca); reason != nil {
+	reason := n.verify(p, roots)
+	if IsTemporary(reason) {
+		return outcome{}, reason // not valid yet, by a clock that may be wrong: no reason to replace it
+	}
+	if reason != nil {
 		return warns("%s is of no use and will be replaced: %s", n.certFile(), reason)
 	}
+	p.bare = !slices.ContainsFunc(roots, p.ca.Equal)
 	n.pair = p
 	left := p.cert.NotAfter.Sub(n.Now()).Truncate(time.Hour)
 	if !n.Now().Before(n.due()) {
@@ -85,15 +102,28 @@ func (n *node) readPair() (*pair, []*x509.Certificate, error) {
 	return p, roots, nil
 }
 
-// unusable says why p can't be this node's certificate, nil if it can.
-func (n *node) unusable(p *pair, ca []*x509.Certificate) error {
+// verify finds the CA of p, or says why p can't be this node's pair.
+func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 	switch {
 	case p.cert == nil:
 		return errors.New("it holds no certificate")
 	case p.key == nil:
 		return errors.New("the file beside it holds no private key")
 	}
-	return n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: ca}, p.key.Public(), n.name, n.Now())
+	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: roots}, p.key.Public(), n.name, n.Now())
+	return err
+}
+
+// restoreCA puts back the CA's certificate, without which the agent won't start.
+func (n *node) restoreCA(out outcome) (outcome, error) {
+	owner, err := n.certs.Owner()
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := n.certs.WriteFile(caFile, pki.EncodeCertificates(n.pair.ca), 0o644, owner); err != nil {
+		return outcome{}, err
+	}
+	return changed("%s; %s beside it was missing or another CA's, and was put back", out.text, caFile)
 }
 
 func days(d time.Duration) string {

@@ -27,8 +27,8 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 	if errors.Is(err, selfservice.ErrKeyRejected) && n.canReregister() {
 		return n.registerAgain(ctx)
 	}
-	if err != nil && n.pair != nil && n.state.Parameters != nil {
-		return warns("the Director doesn't tell them, those of before are used: %s", err)
+	if errors.Is(err, selfservice.ErrKeyRejected) {
+		return outcome{}, fmt.Errorf("%w\n  If the host is to be registered anew: icinga-enroll once --director-reregister", err)
 	}
 	if err != nil {
 		return outcome{}, err
@@ -38,14 +38,24 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 
 func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
 	if err := n.notOneOf(parentNames(told)); err != nil {
-		return outcome{}, err
+		return outcome{}, n.unregister(err)
 	}
-	n.settleName()
 	n.state.Parameters = &told
 	if err := n.save(); err != nil {
 		return outcome{}, err
 	}
 	return says("zone %s, parents %v, CA server %s", told.ParentZone, parentNames(told), told.CAServer)
+}
+
+// unregister forgets a registration that must not be used: under the name of a
+// parent, which is only known once it has been registered.
+func (n *node) unregister(cause error) error {
+	if n.pair != nil || n.state.HostKey == "" {
+		return cause
+	}
+	n.state.HostKey, n.state.Name, n.state.Hostname = "", "", ""
+	err := fmt.Errorf("%w. It was registered under this name: delete that host in the Director, or, if it is the parent's own, drop its self-service API key there", cause)
+	return errors.Join(err, n.save(), n.dropRequest())
 }
 
 // canReregister: a dropped key, a key lost to a PUT and a host that was deleted
@@ -76,7 +86,7 @@ func (n *node) ask(ctx context.Context, req pki.Request) (pki.Issued, error) {
 	if err != nil {
 		return pki.Issued{}, err
 	}
-	if err := n.pinFirstCA(ctx, endpoints); err != nil {
+	if err := n.meetFirstCA(ctx, endpoints); err != nil {
 		return pki.Issued{}, err
 	}
 	if stored := n.storedCA(); len(stored) > 0 {
@@ -112,18 +122,21 @@ func (n *node) rememberPending(err error, req pki.Request) error {
 	if n.state.Pending == nil || n.state.Pending.Fingerprint != fingerprint {
 		n.settleName()
 		n.state.Pending = &Waiting{Fingerprint: fingerprint, Since: n.Now().UTC()}
+		if serr := n.save(); serr != nil {
+			return serr
+		}
 	}
-	return errors.Join(err, n.save())
+	return err
 }
 
-// askPatiently asks again for a while where a ticket was sent and the answer
-// is "pending".
+// askPatiently asks again for a while where the answer is "pending" though the
+// request needs nobody's approval: it has a ticket, or renews a certificate.
 func (n *node) askPatiently(ctx context.Context, ep pki.Endpoint, req pki.Request) (pki.Issued, error) {
 	patience, cancel := context.WithTimeout(ctx, satelliteWait)
 	defer cancel()
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		issued, err := n.authority().Request(ctx, ep, req)
-		if !errors.Is(err, pki.ErrPending) || req.Ticket.IsZero() {
+		if !errors.Is(err, pki.ErrPending) || req.Ticket.IsZero() && n.pair == nil {
 			return issued, err
 		}
 		select {
@@ -134,9 +147,9 @@ func (n *node) askPatiently(ctx context.Context, ep pki.Endpoint, req pki.Reques
 	}
 }
 
-// pinFirstCA makes the first CA that is seen the one to believe from then on,
-// where the operator has said trust_on_first_use.
-func (n *node) pinFirstCA(ctx context.Context, endpoints []pki.Endpoint) error {
+// meetFirstCA has the CA of the first endpoint that answers believed, before
+// anything is sent, where the operator has said trust_on_first_use.
+func (n *node) meetFirstCA(ctx context.Context, endpoints []pki.Endpoint) error {
 	if !n.Trust.FirstUse || n.state.CA != "" {
 		return nil
 	}
@@ -144,8 +157,7 @@ func (n *node) pinFirstCA(ctx context.Context, endpoints []pki.Endpoint) error {
 	for _, ep := range endpoints {
 		peer, err := n.authority().Probe(ctx, ep)
 		if err == nil {
-			n.state.CA = string(pki.EncodeCertificates(peer.CA))
-			return n.save()
+			return n.believe(peer.CA)
 		}
 		failed = append(failed, err)
 	}
@@ -154,26 +166,25 @@ func (n *node) pinFirstCA(ctx context.Context, endpoints []pki.Endpoint) error {
 
 // rememberCA keeps the CA certificates of an answer, of which an Icinga CA that
 // is about to expire has a new one, and returns those to put beside the node's
-// certificate: all that are still valid. What isn't trusted is left out.
-func (n *node) rememberCA(issued pki.Issued) ([]*x509.Certificate, error) {
+// certificate, signer among them: all that are still valid. What isn't trusted
+// is left out.
+func (n *node) rememberCA(signer *x509.Certificate, issued pki.Issued) ([]*x509.Certificate, error) {
 	known := n.storedCA()
-	if issued.Peer.CA != nil {
-		issued.CA = append([]*x509.Certificate{issued.Peer.CA}, issued.CA...)
-	}
-	trusted, foreign := n.trust().Sift(issued.CA)
-	for _, c := range foreign {
-		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("the CA's answer also names a CA that isn't trusted, which is left out: %q, %s", c.Subject, pki.PublicKeyPin(c))})
-	}
 	before := len(known)
+	trusted, foreign := n.trust().Sift(append([]*x509.Certificate{signer}, issued.CA...))
+	for _, c := range foreign {
+		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("the answer also names a CA that isn't trusted, which is left out: %q, %s", c.Subject, pki.PublicKeyPin(c))})
+	}
 	for _, c := range trusted {
 		if !slices.ContainsFunc(known, c.Equal) {
 			known = append(known, c)
 		}
 	}
 	if before > 0 && len(known) > before {
-		n.note(Step{Name: "trust", Changed: true, Text: fmt.Sprintf("the CA has renewed its certificate: %s, valid until %s", pki.CertificatePin(known[len(known)-1]), known[len(known)-1].NotAfter.UTC().Format(time.DateOnly))})
+		latest := known[len(known)-1]
+		n.note(Step{Name: "trust", Changed: true, Text: fmt.Sprintf("the CA has renewed its certificate: %s, valid until %s", pki.CertificatePin(latest), latest.NotAfter.UTC().Format(time.DateOnly))})
 	}
 	n.state.CA = string(pki.EncodeCertificates(known...))
-	valid := slices.DeleteFunc(slices.Clone(known), func(c *x509.Certificate) bool { return n.Now().After(c.NotAfter) })
+	valid := slices.DeleteFunc(known, func(c *x509.Certificate) bool { return n.Now().After(c.NotAfter) })
 	return valid, n.save()
 }

@@ -110,23 +110,25 @@ const (
 //   - Temporary() true: trying again later may help
 //   - anything else: somebody must act
 //
-// A renewal that fails while the certificate is still valid is a warning in
-// the report, not an error.
+// What fails while the certificate in force is valid is no error but the
+// report's Setback: nothing is lost yet, and the next Ensure tries again.
 func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	n, err := e.open(ctx)
 	if err != nil {
-		return Report{Name: e.Name, State: Failed}, err
+		return e.notBegun(err), err
 	}
 	defer n.close()
 	err = n.walk(ctx, []step{
-		{"identity", n.identity},
-		{"adopt", n.adopt},
-		{"trust", n.checkEndpoints},
-		{"key", n.prepareKey},
-		{"register", n.register},
-		{"parameters", n.askParameters},
-		{"certificate", n.obtain},
-		{"hooks", n.runHooks},
+		{name: "state", do: n.load},
+		{name: "switch", do: n.completeSwitch},
+		{name: "identity", do: n.identity},
+		{name: "adopt", do: n.adopt},
+		{name: "trust", do: n.checkEndpoints, canWait: true},
+		{name: "key", do: n.prepareKey},
+		{name: "register", do: n.register, canWait: true},
+		{name: "parameters", do: n.askParameters, canWait: true},
+		{name: "certificate", do: n.obtain},
+		{name: "hooks", do: n.runHooks},
 	})
 	return n.conclude(ctx, err)
 }
@@ -137,14 +139,14 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	n, err := e.look()
 	if err != nil {
-		return Report{Name: e.Name, State: Failed}, err
+		return e.notBegun(err), err
 	}
 	defer n.close()
 	err = n.walk(ctx, []step{
-		{"identity", n.identity},
-		{"adopt", n.findPair},
-		{"trust", n.probeEndpoints},
-		{"plan", n.plan},
+		{name: "identity", do: n.identity},
+		{name: "adopt", do: n.findPair},
+		{name: "trust", do: n.checkEndpoints},
+		{name: "plan", do: n.plan},
 	})
 	return n.report(err), err
 }
@@ -157,10 +159,7 @@ func (e *Enroller) DiscardRequest(ctx context.Context) (discarded bool, err erro
 		return false, err
 	}
 	defer n.close()
-	discarded, err = n.discardRequest()
-	if err != nil {
-		return false, err
-	}
-	_, err = n.conclude(ctx, nil)
+	discarded, err = n.discardRequest(ctx)
+	_, err = n.conclude(ctx, err)
 	return discarded, err
 }

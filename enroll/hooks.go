@@ -13,8 +13,9 @@ import (
 type Hooks struct {
 	PostRenew [][]string // after a certificate was put in place; whoever uses the key must read it again
 	OnFailure [][]string // when things begin to go wrong
-	// Run runs one, with these variables added to its environment.
-	Run func(ctx context.Context, argv, env []string) error
+	// Run runs one, with these variables added to its environment, and returns
+	// what it printed.
+	Run func(ctx context.Context, argv, env []string) (output string, err error)
 }
 
 // Reasons that a hook is given in ICINGA_HOOK_REASON.
@@ -31,10 +32,12 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	for _, argv := range n.Hooks.PostRenew {
-		if err := n.Hooks.Run(ctx, argv, n.hookEnv(n.state.HooksDue)); err != nil {
-			n.setback = temporary{fmt.Errorf("hooks.post_renew: %v: %w", argv, err)}
-			return warns("%v failed, and is run again next time: %s", argv, err)
+		output, err := n.Hooks.Run(ctx, argv, n.hookEnv(n.state.HooksDue))
+		if err != nil {
+			n.setback = temporary{fmt.Errorf("hooks.post_renew: %q: %w; it printed: %s", argv, err, printed(output))}
+			return warns("%q failed and is run again next time: %s; it printed: %s", argv, err, printed(output))
 		}
+		n.note(Step{Name: "hook", Text: fmt.Sprintf("%q ended well; it printed: %s", argv, printed(output))})
 	}
 	n.state.HooksDue = ""
 	if err := n.save(); err != nil {
@@ -47,11 +50,18 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 func (n *node) tellFailure(ctx context.Context, failure error) error {
 	var failed []error
 	for _, argv := range n.Hooks.OnFailure {
-		if err := n.Hooks.Run(ctx, argv, n.hookEnv(failure.Error())); err != nil {
-			failed = append(failed, fmt.Errorf("hooks.on_failure: %v: %w", argv, err))
+		if output, err := n.Hooks.Run(ctx, argv, n.hookEnv(failure.Error())); err != nil {
+			failed = append(failed, fmt.Errorf("hooks.on_failure: %q: %w; it printed: %s", argv, err, printed(output)))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+func printed(output string) string {
+	if output == "" {
+		return "nothing"
+	}
+	return output
 }
 
 func (n *node) hookEnv(reason string) []string {

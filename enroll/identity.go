@@ -74,15 +74,15 @@ func (n *node) findName(ctx context.Context) (name, why string, err error) {
 	return n.transform(fqdn), "the fully qualified domain name", nil
 }
 
-// askNaming asks the Director how it names hosts: with the template key, or,
-// on a prepared host, with the host's.
+// askNaming asks the Director how it names hosts: with the template key, or, on
+// a prepared host, with that host's.
 func (n *node) askNaming(ctx context.Context) error {
 	if n.naming != nil {
 		return nil
 	}
-	key := n.TemplateKey
+	key := n.HostKey
 	if key.IsZero() {
-		key = n.HostKey
+		key = n.TemplateKey
 	}
 	var told selfservice.Parameters
 	if n.Director != nil && !key.IsZero() {

@@ -29,6 +29,7 @@ type node struct {
 	certs    *platform.Dir // CertsDir; nil where it isn't there
 	unlock   func() error
 	readOnly bool
+	hasRoom  bool // for what may be written; it is tried once
 
 	state   State
 	name    string                  // this node's name, once identity has found it
@@ -44,6 +45,8 @@ type node struct {
 type step struct {
 	name string
 	do   func(context.Context) (outcome, error)
+	// canWait: on a node with a valid certificate its failure is a setback.
+	canWait bool
 }
 
 // outcome is what a step has to say; with an empty text nothing is said.
@@ -65,15 +68,9 @@ func warns(format string, a ...any) (outcome, error) {
 	return outcome{text: fmt.Sprintf(format, a...), warning: true}, nil
 }
 
-// open takes the lock, reads the state and finishes what a crash has left.
-// All that can fail on this machine fails here, before a server is asked.
+// open takes the lock on the state folder.
 func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 	n := &node{Enroller: e}
-	defer func() {
-		if err != nil {
-			n.close()
-		}
-	}()
 	if err = n.checkClock(); err != nil {
 		return nil, err
 	}
@@ -81,26 +78,28 @@ func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 		return nil, err
 	}
 	if err = n.lock(ctx); err != nil {
-		return nil, err
-	}
-	if n.state, err = loadState(n.dir); err != nil {
-		return nil, err
-	}
-	if n.certs, err = platform.MakeDir(e.CertsDir, 0o750); err != nil {
-		return nil, err
-	}
-	if err = n.sweep(); err != nil {
-		return nil, err
-	}
-	if err = n.finishSwitch(); err != nil {
+		n.close()
 		return nil, err
 	}
 	return n, nil
 }
 
-// sweep removes the half-written files of a run that was killed.
-func (n *node) sweep() error {
-	return errors.Join(n.dir.Sweep(), n.certs.Sweep())
+// load reads the state, and tries on a machine that isn't enrolled yet all that
+// can fail on it, before a server is asked.
+func (n *node) load(context.Context) (_ outcome, err error) {
+	if n.state, err = loadState(n.dir); err != nil {
+		return outcome{}, err
+	}
+	if n.certs, err = platform.MakeDir(n.CertsDir, 0o750); err != nil {
+		return outcome{}, err
+	}
+	if err := errors.Join(n.dir.Sweep(), n.certs.Sweep()); err != nil {
+		return outcome{}, err
+	}
+	if n.state.Name == "" {
+		return outcome{}, n.checkRoom()
+	}
+	return outcome{}, nil
 }
 
 // look opens what is there and changes nothing.
@@ -157,9 +156,16 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if n.settled() {
 			return nil
 		}
-		if err := n.take(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		err := n.take(ctx, s)
+		if err == nil {
+			continue
 		}
+		err = fmt.Errorf("%s: %w", s.name, err)
+		if !s.canWait || n.pair == nil {
+			return err
+		}
+		n.setback = err
+		n.note(Step{Name: s.name, Text: "failed, and can wait: the certificate is valid: " + err.Error(), Warning: true})
 	}
 	return nil
 }
@@ -168,10 +174,8 @@ func (n *node) take(ctx context.Context, s step) error {
 	n.observe(Step{Name: s.name})
 	start := time.Now()
 	out, err := s.do(ctx)
-	done := Step{Name: s.name, Text: out.text, Changed: out.changed, Warning: out.warning, Took: time.Since(start)}
-	done.Seconds = done.Took.Seconds()
 	if out.text != "" {
-		n.note(done)
+		n.note(Step{Name: s.name, Text: out.text, Changed: out.changed, Warning: out.warning, Seconds: time.Since(start).Seconds()})
 	}
 	return err
 }
@@ -196,8 +200,11 @@ func (n *node) settled() bool {
 // nothingDue reports whether the pair in force can stay as it is.
 func (n *node) nothingDue() bool { return n.Wish == WhenDue && n.Now().Before(n.due()) }
 
+// registrationKnown reports whether there is nothing to ask the Director about
+// this host. Who is registered with a key that is elsewhere needs one as soon
+// as there is no certificate left to show.
 func (n *node) registrationKnown() bool {
-	return n.Director == nil || n.registered() || n.state.Elsewhere
+	return n.Director == nil || n.registered() || n.state.Elsewhere && n.pair != nil && !n.Reregister
 }
 
 func (n *node) registered() bool { return !n.hostKey().IsZero() }
@@ -223,7 +230,7 @@ func (n *node) rotates() bool {
 func (n *node) trust() pki.Trust { return n.Trust.With(n.storedCA()) }
 
 func (n *node) storedCA() []*x509.Certificate {
-	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // written by rememberCA, or empty
+	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // empty, or loadState has tried it
 	return stored
 }
 

@@ -137,13 +137,14 @@ func hash(ticket secret.Text) string {
 
 // accept verifies what came back and puts it in place.
 func (n *node) accept(key crypto.Signer, issued pki.Issued, reason string) error {
-	if err := n.trust().VerifyIssued(issued, key.Public(), n.name, n.Now()); err != nil {
+	signer, err := n.trust().VerifyIssued(issued, key.Public(), n.name, n.Now())
+	if err != nil {
 		return fmt.Errorf("what the CA sent isn't used: %w", err)
 	}
-	ca, err := n.rememberCA(issued)
+	ca, err := n.rememberCA(signer, issued)
 	if err != nil {
 		return err
 	}
 	n.reason = reason
-	return n.switchTo(&pair{key, issued.Certificate}, ca)
+	return n.switchTo(&pair{key: key, cert: issued.Certificate, ca: signer}, ca)
 }

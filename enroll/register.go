@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"icinga-enroll/enroll/secret"
 	"icinga-enroll/selfservice"
 )
 
@@ -22,11 +22,11 @@ const answerGrace = 30 * time.Second
 // register makes this node a host in the Director and keeps the host API key,
 // which the Director gives once: it is durable here before anything else is done.
 func (n *node) register(ctx context.Context) (outcome, error) {
-	if n.registrationKnown() {
+	if n.registrationKnown() || n.setback != nil {
 		return outcome{}, nil
 	}
 	if n.TemplateKey.IsZero() && n.pair != nil {
-		return warns("the certificate is valid, but this node isn't registered and has no director.template_key_file to change that: it will be renewed without a ticket")
+		return warns("the certificate is valid, but this node isn't registered and has no director.template_key_file to change that: it will be renewed without a ticket, where ca.endpoints says by whom")
 	}
 	if n.TemplateKey.IsZero() {
 		return outcome{}, ErrNoKey
@@ -35,27 +35,45 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	sentBefore := n.state.RegisterSent
-	n.state.RegisterSent = n.Now().UTC()
-	if err := n.save(); err != nil {
-		return outcome{}, err
-	}
-	graced, cancel := withGrace(ctx, answerGrace)
-	defer cancel()
-	key, err := n.Director.Register(graced, n.TemplateKey, n.name, properties)
-	if errors.Is(err, selfservice.ErrAlreadyRegistered) {
-		return n.registeredElsewhere(err, sentBefore)
+	key, err := n.sendRegistration(ctx, properties)
+	if errors.Is(err, selfservice.ErrAlreadyRegistered) && n.pair != nil {
+		return n.registeredElsewhere()
 	}
 	if err != nil {
 		return outcome{}, err
 	}
-	n.state.HostKey = key.Reveal()
 	n.settleName()
-	n.state.RegisterSent = time.Time{}
+	n.state.HostKey, n.state.RegisterSent, n.state.Elsewhere = key.Reveal(), nil, false
 	if err := n.save(); err != nil {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
 	}
 	return changed("registered as %s %s; host API key kept", n.name, sent(properties))
+}
+
+// sendRegistration sends it once. That it was sent is written down before, and
+// forgotten as soon as there is an answer, whatever it is: what remains is a
+// registration of which nobody here knows what became of it.
+func (n *node) sendRegistration(ctx context.Context, p selfservice.HostProperties) (secret.Text, error) {
+	before := n.state.RegisterSent
+	if before != nil && n.Daemon && !n.Reregister {
+		return secret.Text{}, fmt.Errorf("a registration as %s was sent at %s and its answer was lost; it isn't sent again by itself. Look for the host in the Director: if it is there and nobody else's, drop its self-service API key; then run icinga-enroll once",
+			before.Name, before.At.Format(time.RFC3339))
+	}
+	n.state.RegisterSent = &Sent{Name: n.name, At: n.Now().UTC()}
+	if err := n.save(); err != nil {
+		return secret.Text{}, err
+	}
+	graced, cancel := withGrace(ctx, answerGrace)
+	defer cancel()
+	key, err := n.Director.Register(graced, n.TemplateKey, n.name, p)
+	if err == nil || errors.Is(err, selfservice.ErrAnswerLost) {
+		return key, err
+	}
+	if errors.Is(err, selfservice.ErrAlreadyRegistered) && before != nil && before.Name == n.name {
+		err = fmt.Errorf("%w\n  (this node sent a registration at %s and has not seen its answer: the host is probably its own)", err, before.At.Format(time.RFC3339))
+	}
+	n.state.RegisterSent = nil
+	return key, errors.Join(err, n.save())
 }
 
 // withGrace returns a context that ends some time after ctx has ended.
@@ -65,21 +83,18 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	return graced, func() { stop(); cancel() }
 }
 
-// registeredElsewhere is fine where this node has its certificate all the
-// same: it can renew without a ticket. Without one somebody has to act.
-func (n *node) registeredElsewhere(err error, sentBefore time.Time) (outcome, error) {
-	if n.pair == nil {
-		if !sentBefore.IsZero() {
-			err = fmt.Errorf("%w\n  (this node sent a registration at %s and has not seen its answer: the host is probably its own)", err, sentBefore.Format(time.RFC3339))
-		}
-		return outcome{}, err
-	}
+// registeredElsewhere is fine where this node has its certificate all the same:
+// it can renew without a ticket.
+func (n *node) registeredElsewhere() (outcome, error) {
 	n.state.Elsewhere = true
-	n.state.RegisterSent = time.Time{}
 	if err := n.save(); err != nil {
 		return outcome{}, err
 	}
-	return warns("%s is registered in the Director with a key that is not here; the certificate is valid and will be renewed without a ticket. For tickets, drop the key in the Director and delete \"registered_elsewhere\" from %s", n.name, filepath.Join(n.StateDir, stateFile))
+	hint := ""
+	if len(n.Endpoints) == 0 {
+		hint = " Set ca.endpoints, or it can't be renewed: without a host API key the Director doesn't say by whom."
+	}
+	return warns("%s is registered in the Director with a key that isn't here. The certificate is valid and will be renewed without a ticket.%s To have a key here: drop the old one in the Director, then icinga-enroll once --director-reregister", n.name, hint)
 }
 
 // properties are what the host is registered with. An existing host's values
@@ -89,12 +104,12 @@ func (n *node) properties(ctx context.Context) (selfservice.HostProperties, erro
 	if err := n.askNaming(ctx); err != nil {
 		return selfservice.HostProperties{}, err
 	}
-	if n.Send != nil && len(n.Send) == 0 {
-		return selfservice.HostProperties{}, nil
-	}
-	f, err := n.facts(ctx)
-	if err != nil {
-		return selfservice.HostProperties{}, err
+	var f facts
+	if len(n.naming.HostObject)+len(n.Send) > 0 {
+		var err error
+		if f, err = n.facts(ctx); err != nil {
+			return selfservice.HostProperties{}, err
+		}
 	}
 	return selfservice.HostProperties{
 		DisplayName: n.property(f, "display_name", n.Properties.DisplayName, n.name),

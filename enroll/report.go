@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"time"
@@ -11,12 +12,11 @@ import (
 
 // Step is one thing that Ensure looked at.
 type Step struct {
-	Name    string        `json:"step"`
-	Text    string        `json:"text"` // "" while it is being done
-	Changed bool          `json:"changed"`
-	Warning bool          `json:"warning,omitempty"`
-	Took    time.Duration `json:"-"`
-	Seconds float64       `json:"seconds"`
+	Name    string  `json:"step"`
+	Text    string  `json:"text"` // "" while it is being done
+	Changed bool    `json:"changed"`
+	Warning bool    `json:"warning,omitempty"`
+	Seconds float64 `json:"seconds"` // how long it took
 }
 
 // Condition is where a node stands.
@@ -75,9 +75,14 @@ func describe(cert *x509.Certificate, file string) *Certificate {
 	}
 }
 
+// notBegun is the report of a run that could not take the state folder.
+func (e *Enroller) notBegun(err error) Report {
+	return Report{Name: e.Name, State: Failed, Error: err.Error()}
+}
+
 func (n *node) report(err error) Report {
 	r := Report{
-		Name:       n.name,
+		Name:       cmp.Or(n.name, n.state.Name, n.Name),
 		State:      n.condition(err),
 		Registered: n.registered(),
 		Pending:    n.state.Pending,

@@ -56,9 +56,13 @@ func (n *node) takeRequest() (isNew bool, err error) {
 	return true, n.newRequest()
 }
 
-// checkRoom tries whether what is to come can be written: after registering it
-// would be too late to find out.
+// checkRoom tries, once, whether what is to come can be written: after
+// registering it would be too late to find out.
 func (n *node) checkRoom() error {
+	if n.hasRoom {
+		return nil
+	}
+	n.hasRoom = true
 	for _, d := range []*platform.Dir{n.dir, n.certs} {
 		if err := d.Probe(roomNeeded); err != nil {
 			return err
@@ -145,9 +149,19 @@ func (n *node) dropRequest() error {
 	return nil
 }
 
-func (n *node) discardRequest() (bool, error) {
+// discardRequest forgets the name as well where nothing outside bears it: it may
+// have been the mistake.
+func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
+	for _, prepare := range []func(context.Context) (outcome, error){n.load, n.completeSwitch} {
+		if _, err := prepare(ctx); err != nil {
+			return false, err
+		}
+	}
 	n.name = n.state.Name
-	had := n.state.Pending != nil
+	if _, err := n.findPair(ctx); err != nil {
+		return false, err
+	}
+	had = n.state.Pending != nil
 	if _, err := n.dir.ReadFile(requestCert); err == nil {
 		had = true
 	}
@@ -155,5 +169,8 @@ func (n *node) discardRequest() (bool, error) {
 		return false, err
 	}
 	n.state.Pending = nil
+	if n.pair == nil && n.state.HostKey == "" {
+		n.state.Name, n.state.Hostname = "", ""
+	}
 	return had, n.save()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
 )
@@ -25,7 +26,7 @@ type State struct {
 	Name         string                  `json:"name,omitempty"`     // the name that is registered, or that the certificate has: it sticks
 	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
 	HostKey      string                  `json:"host_api_key,omitempty"`
-	RegisterSent time.Time               `json:"register_sent,omitzero"` // a registration was sent then, and its answer has not been seen
+	RegisterSent *Sent                   `json:"register_sent,omitempty"`
 	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`
 	CA           string                  `json:"ca,omitempty"` // PEM; every CA certificate that was trusted, the oldest first
 	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`
@@ -36,6 +37,12 @@ type State struct {
 	// refused tickets in plain, so it isn't shown again at every try.
 	RefusedTicket string    `json:"refused_ticket,omitempty"`
 	RefusedAt     time.Time `json:"refused_at,omitzero"`
+}
+
+// Sent is a registration whose answer has not been seen.
+type Sent struct {
+	Name string    `json:"name"`
+	At   time.Time `json:"at"`
 }
 
 // loadState returns the zero State where there is none yet.
@@ -58,6 +65,9 @@ func loadState(dir *platform.Dir) (State, error) {
 	var s State
 	if err := json.Unmarshal(data, &s); err != nil {
 		return State{}, fmt.Errorf("%s is damaged (%w): bring it back from a backup", file, err)
+	}
+	if _, err := pki.ParseCertificates([]byte(s.CA)); err != nil && s.CA != "" {
+		return State{}, fmt.Errorf("%s is damaged (\"ca\": %w): bring it back from a backup", file, err)
 	}
 	return s, nil
 }

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"time"
 
-	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
 )
@@ -77,7 +76,7 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 		err = r.Setback
 	}
 	switch {
-	case err != nil && !errors.Is(err, pki.ErrPending):
+	case err != nil && s.State != Pending:
 		s.LastError = newLastError(err, now, before.LastError)
 	case r.Changed || before.LastError != nil:
 		s.LastSuccess = now.UTC()
@@ -99,7 +98,7 @@ func (s Status) nextStep() string {
 	case s.State == Pending && s.Pending != nil:
 		return "on the CA's machine: icinga2 ca sign " + s.Pending.Fingerprint
 	case s.LastError != nil && s.LastError.Kind == KindTemporary:
-		return "nothing: run icinga-enroll once again, it may work later"
+		return "run icinga-enroll once again later, if no service does"
 	case s.LastError != nil:
 		return "mend what the last error says, then run icinga-enroll once"
 	case s.State == Enrolled:

@@ -3,6 +3,7 @@ package enroll
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -29,40 +30,41 @@ func (n *node) switchTo(p *pair, ca []*x509.Certificate) error {
 	if err := n.dir.WriteFile(switchFile, journal, 0o600, platform.Owner{}); err != nil {
 		return fmt.Errorf("the new certificate can't be kept: %w", err)
 	}
-	return n.finishSwitch()
+	n.pair, err = n.finishSwitch(p, ca)
+	return err
 }
 
-// finishSwitch puts the journalled pair in place, if there is one.
-func (n *node) finishSwitch() error {
+// completeSwitch puts the journalled pair of a run that was cut short in place.
+func (n *node) completeSwitch(context.Context) (outcome, error) {
 	journal, err := n.dir.ReadFile(switchFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return outcome{}, nil
 	}
 	if err != nil {
-		return err
+		return outcome{}, err
 	}
 	p, ca, err := parseJournal(journal)
 	if err != nil {
-		return fmt.Errorf("%s is damaged, remove it: %w", filepath.Join(n.StateDir, switchFile), err)
+		return outcome{}, fmt.Errorf("%s is damaged, remove it: %w", filepath.Join(n.StateDir, switchFile), err)
 	}
 	n.name = p.cert.Subject.CommonName
-	if n.newerInPlace(p) {
-		return n.dir.Remove(switchFile)
+	if _, err := n.finishSwitch(p, ca); err != nil {
+		return outcome{}, err
 	}
-	if err := n.install(p, ca); err != nil {
-		return err
-	}
-	return n.settleSwitch(p)
+	return changed("completed one that was cut short: %s", n.certFile())
 }
 
-// newerInPlace reports whether the agent has renewed its certificate by itself
-// in the meantime: a newer one is never replaced by an older.
-func (n *node) newerInPlace(p *pair) bool {
-	there, ca, err := n.readPair()
-	if err != nil || n.unusable(there, ca) != nil {
-		return false
+// finishSwitch puts p in place, forgets the journal, and returns the pair in
+// force: the agent may have renewed its certificate by itself in the meantime,
+// and a newer one is never replaced by an older.
+func (n *node) finishSwitch(p *pair, ca []*x509.Certificate) (*pair, error) {
+	if there, roots, err := n.readPair(); err == nil && n.verify(there, roots) == nil && there.cert.NotBefore.After(p.cert.NotBefore) {
+		return there, n.settleSwitch()
 	}
-	return there.cert.NotBefore.After(p.cert.NotBefore)
+	if err := n.install(p, ca); err != nil {
+		return nil, err
+	}
+	return p, n.settleSwitch()
 }
 
 // install writes CA, key and certificate, each as a whole, with the owner of
@@ -95,9 +97,8 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 	return nil
 }
 
-// settleSwitch writes down that the pair is in force and forgets its request.
-func (n *node) settleSwitch(p *pair) error {
-	n.pair = p
+// settleSwitch writes down that a new pair is in force and forgets its request.
+func (n *node) settleSwitch() error {
 	n.settleName()
 	n.state.Pending, n.state.RefusedTicket = nil, ""
 	if len(n.Hooks.PostRenew) > 0 {
@@ -128,5 +129,5 @@ func parseJournal(journal []byte) (*pair, []*x509.Certificate, error) {
 	if !pki.Matches(certs[0], key.Public()) {
 		return nil, nil, errors.New("certificate and key don't match")
 	}
-	return &pair{key, certs[0]}, certs[1:], nil
+	return &pair{key: key, cert: certs[0]}, certs[1:], nil
 }

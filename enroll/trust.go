@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,22 +14,12 @@ import (
 	"icinga-enroll/selfservice"
 )
 
-// defaultPort is where Icinga 2 listens.
-const defaultPort = "5665"
-
 // checkEndpoints asks the configured endpoints for their certificates before
-// anything is registered: a wrong pin should cost nothing.
+// anything is registered: a wrong pin should cost nothing. One of the expected
+// CA is enough.
 func (n *node) checkEndpoints(ctx context.Context) (outcome, error) {
-	if n.registrationKnown() {
-		return outcome{}, nil // obtain asks them again before a ticket is sent
-	}
-	return n.probeEndpoints(ctx)
-}
-
-// probeEndpoints goes on until one endpoint is of the pinned CA.
-func (n *node) probeEndpoints(ctx context.Context) (outcome, error) {
-	if len(n.Endpoints) == 0 {
-		return outcome{}, nil
+	if len(n.Endpoints) == 0 || n.registrationKnown() {
+		return outcome{}, nil // whom a request goes to is verified once more in any case
 	}
 	var failed failures
 	for _, ep := range n.Endpoints {
@@ -37,12 +28,22 @@ func (n *node) probeEndpoints(ctx context.Context) (outcome, error) {
 			failed = append(failed, err)
 			continue
 		}
-		if err := n.notOneOf([]string{peer.Name}); err != nil {
+		if err := errors.Join(n.notOneOf([]string{peer.Name}), n.believe(peer.CA)); err != nil {
 			return outcome{}, err
 		}
-		return says("%s at %s is of the expected CA (%s)", peer.Name, ep.Address, pki.PublicKeyPin(peer.CA))
+		return says("%s at %s is of the CA %s", peer.Name, ep.Address, pki.PublicKeyPin(peer.CA))
 	}
 	return outcome{}, failed
+}
+
+// believe makes the first CA that is seen the one to trust from then on, where
+// the operator has said trust_on_first_use.
+func (n *node) believe(ca *x509.Certificate) error {
+	if !n.Trust.FirstUse || n.state.CA != "" || n.readOnly {
+		return nil
+	}
+	n.state.CA = string(pki.EncodeCertificates(ca))
+	return n.save()
 }
 
 // notOneOf refuses to enrol under the name of a parent: the Director would
@@ -115,7 +116,7 @@ func address(name, host, port string) string {
 		host = name
 	}
 	if port == "" {
-		port = defaultPort
+		port = pki.DefaultPort
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// DefaultPort is where Icinga 2 listens.
+const DefaultPort = "5665"
+
 const (
 	dialTimeout      = 10 * time.Second
 	handshakeTimeout = 10 * time.Second

@@ -39,8 +39,9 @@ type Trust struct {
 // A certificate that becomes valid within five minutes is accepted: the chain
 // is then verified for five minutes from now. NotAfter is exact.
 //
-// Every error is [ErrUntrusted] and permanent; it shows the CA that was
-// presented with both its pins, or which certificate is out of date.
+// Every error is [ErrUntrusted]; it shows the CA that was presented with both
+// its pins, or which certificate is out of date. It is temporary where a
+// certificate isn't valid yet: a clock may be wrong. All others are permanent.
 func (t Trust) Verify(chain []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
 	if len(chain) == 0 {
 		return nil, untrusted("no certificate was presented: is it Icinga that listens there?")
@@ -136,8 +137,9 @@ func (t Trust) explain(err error, chain, roots []*x509.Certificate, now time.Tim
 		return &failure{text: fmt.Sprintf("the certificate %q does not verify", chain[0].Subject), kind: ErrUntrusted, cause: err}
 	}
 	if now.Before(c.NotBefore) {
-		return untrusted("the certificate %q is not valid before %s, and the clock here says %s: set the clock, or look at the peer's",
+		text := fmt.Sprintf("the certificate %q is not valid before %s, and the clock here says %s: set the clock (is NTP running?), or look at the peer's",
 			c.Subject, stamp(c.NotBefore), stamp(now))
+		return &failure{text: text, kind: ErrUntrusted, temporary: true}
 	}
 	return untrusted("the certificate %q has expired on %s (the clock here says %s): renew it on its machine, or set the clock here",
 		c.Subject, stamp(c.NotAfter), stamp(now))
@@ -184,25 +186,25 @@ func describeCA(c *x509.Certificate) string {
 // VerifyIssued checks a certificate before it replaces another: signed by a
 // trusted CA, valid now (with the tolerance of [Trust.Verify]), for exactly this
 // common name and this public key, and no CA. With FirstUse the CA is the one
-// of the connection, [Peer.CA], if there is one. Every error is permanent.
-func (t Trust) VerifyIssued(i Issued, key crypto.PublicKey, cn string, now time.Time) error {
+// of the connection, [Peer.CA], if there is one. It returns that CA. An error is
+// as that of [Trust.Verify].
+func (t Trust) VerifyIssued(i Issued, key crypto.PublicKey, cn string, now time.Time) (*x509.Certificate, error) {
 	if i.Certificate == nil {
-		return permanent("the CA issued no certificate")
+		return nil, permanent("the CA issued no certificate")
 	}
 	name, err := commonName(i.Certificate)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if name != cn {
-		return permanent("the issued certificate is for %q, asked was for %q: it is not used; look at the CA", name, cn)
+		return nil, permanent("the issued certificate is for %q, asked was for %q: it is not used; look at the CA", name, cn)
 	}
 	if !Matches(i.Certificate, key) {
-		return permanent("the issued certificate for %q is for another key: it is not used; ask again", cn)
+		return nil, permanent("the issued certificate for %q is for another key: it is not used; ask again", cn)
 	}
 	chain := append([]*x509.Certificate{i.Certificate}, i.CA...)
 	if i.Peer.CA != nil {
 		chain = append(chain, i.Peer.CA)
 	}
-	_, err = t.Verify(chain, now)
-	return err
+	return t.Verify(chain, now)
 }

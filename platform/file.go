@@ -139,14 +139,29 @@ func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode, owner Owner)
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := d.replace(name, data, perm.Perm(), owner); err != nil {
+	if err := d.replace(name, data, perm.Perm(), owner, durable); err != nil {
+		return explain("write "+d.join(name), err)
+	}
+	if err := syncFolder(d.root); err != nil {
 		return explain("write "+d.join(name), err)
 	}
 	return nil
 }
 
-func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner) error {
-	temporary, err := d.writeTemporary(bytes.NewReader(data), perm, owner)
+// WriteFleeting is WriteFile for what may be lost in a power cut, but must not
+// be seen half written: the disk isn't waited for.
+func (d *Dir) WriteFleeting(name string, data []byte, perm fs.FileMode) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := d.replace(name, data, perm.Perm(), Owner{}, fleeting); err != nil {
+		return explain("write "+d.join(name), err)
+	}
+	return nil
+}
+
+func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner, finish func(*os.File) error) error {
+	temporary, err := d.writeTemporary(bytes.NewReader(data), perm, owner, finish)
 	if err != nil {
 		return err
 	}
@@ -154,18 +169,25 @@ func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner) e
 		_ = d.root.Remove(temporary)
 		return err
 	}
-	return syncFolder(d.root)
+	return nil
 }
+
+// durable and fleeting are what is done with a file before it gets its name.
+func durable(f *os.File) error { return f.Sync() }
+
+func fleeting(*os.File) error { return nil }
 
 // writeTemporary makes a file with a random name in the folder and returns the
 // name. It leaves nothing if it fails.
-func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner) (string, error) {
+func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner, finish func(*os.File) error) (string, error) {
 	name := temporaryPrefix + rand.Text()
 	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err
 	}
-	err = fill(f, data, perm, owner)
+	if err = fill(f, data, perm, owner); err == nil {
+		err = finish(f)
+	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -182,10 +204,8 @@ func fill(f *os.File, data io.Reader, perm fs.FileMode, owner Owner) error {
 	if err := give(f, perm, owner); err != nil {
 		return err
 	}
-	if _, err := io.Copy(f, data); err != nil {
-		return err
-	}
-	return f.Sync()
+	_, err := io.Copy(f, data)
+	return err
 }
 
 // Probe reports whether a file of size bytes can be written here now, by
@@ -193,7 +213,7 @@ func fill(f *os.File, data io.Reader, perm fs.FileMode, owner Owner) error {
 // read-only file system or a lack of permission it is, and what to do.
 func (d *Dir) Probe(size int64) error {
 	// Random bytes, since a file system may store zeros in no space at all.
-	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{})
+	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable)
 	if err == nil {
 		err = settle(func() error { return d.root.Remove(name) })
 	}

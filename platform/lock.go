@@ -45,8 +45,32 @@ func (e *LockedError) Unwrap() error { return e.ended }
 // of the process that had the lock last; it is 0600, or any account could open
 // and lock it.
 func (d *Dir) Lock(ctx context.Context, name string) (release func() error, err error) {
+	return d.lock(ctx, name, 0o600)
+}
+
+// Mark takes a lock that is only a sign of life: any account can see whether it
+// is held, see [Dir.Marked], and so any account could hold it too.
+func (d *Dir) Mark(ctx context.Context, name string) (release func() error, err error) {
+	return d.lock(ctx, name, 0o644)
+}
+
+// Marked reports whether a process holds the mark name.
+func (d *Dir) Marked(name string) (bool, error) {
+	f, err := d.openRegular(name, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, explain("look at "+d.join(name), err)
+	}
+	defer func() { _ = f.Close() }() // and with it the lock, if it is ours now
+	free, err := tryLock(f)
+	return !free, err
+}
+
+func (d *Dir) lock(ctx context.Context, name string, perm fs.FileMode) (release func() error, err error) {
 	for {
-		f, err := d.tryLock(name)
+		f, err := d.tryLock(name, perm)
 		if err == nil {
 			return func() error { return errors.Join(unlock(f), f.Close()) }, nil
 		}
@@ -63,8 +87,8 @@ func (d *Dir) Lock(ctx context.Context, name string) (release func() error, err 
 	}
 }
 
-func (d *Dir) tryLock(name string) (*os.File, error) {
-	f, err := d.openLock(name)
+func (d *Dir) tryLock(name string, perm fs.FileMode) (*os.File, error) {
+	f, err := d.openLock(name, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +107,19 @@ func (d *Dir) tryLock(name string) (*os.File, error) {
 	return f, nil
 }
 
-func (d *Dir) openLock(name string) (*os.File, error) {
+func (d *Dir) openLock(name string, perm fs.FileMode) (*os.File, error) {
 	f, err := d.openRegular(name, os.O_RDWR)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if errors.Is(err, fs.ErrExist) {
 		return d.openRegular(name, os.O_RDWR)
 	}
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	return f, f.Chmod(perm) // whatever the umask is
 }
 
 func readPID(f *os.File) int {

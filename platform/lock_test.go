@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +140,32 @@ func TestLockFileOfAnyContent(t *testing.T) {
 		}
 		if err := release(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestMarkIsSeenByWhoCanOnlyRead(t *testing.T) {
+	path := ownFolder(t)
+	d := openDir(t, path)
+	if marked, err := d.Marked("running"); marked || err != nil {
+		t.Fatalf("without a file: %v, %v", marked, err)
+	}
+	release, err := d.Mark(t.Context(), "running")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(path, "running")); err != nil || info.Mode().Perm()&0o444 == 0 {
+		t.Errorf("the mark can't be read by others: %v, %v", info, err)
+	}
+	if marked, err := d.Marked("running"); !marked || err != nil {
+		t.Errorf("while it is held: %v, %v", marked, err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // looking takes no mark away
+		if marked, err := d.Marked("running"); marked || err != nil {
+			t.Errorf("after it was released: %v, %v", marked, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -11,7 +12,7 @@ import (
 const (
 	// lookAgain is how long a quiet loop stays away: the files of a certificate
 	// may have been changed or removed by somebody else.
-	lookAgain = time.Hour
+	lookAgain = 6 * time.Hour
 	// tick is how often the wall clock is compared: timers stand still while a
 	// machine sleeps, and clocks are set.
 	tick = time.Minute
@@ -46,13 +47,14 @@ type Loop struct {
 	Log hclog.Logger
 	// Now is the wall clock.
 	Now func() time.Time
-	// Wake makes Ensure run at once; nil: nothing does.
-	Wake <-chan struct{}
+	// Wake makes Ensure run at once, after OnWake; nil: nothing does.
+	Wake   <-chan os.Signal
+	OnWake func()
 	// Tick is called at least once a minute, while nothing is being done, too.
 	Tick func()
 }
 
-// Run returns ctx's error, and no other: there is no error that ends the care
+// Run goes on until ctx ends and returns its error: no other error ends the care
 // for a certificate.
 func (l *Loop) Run(ctx context.Context) error {
 	pauses := newPauses()
@@ -101,6 +103,7 @@ func (l *Loop) waitUntil(ctx context.Context, at time.Time) {
 		select {
 		case <-ctx.Done():
 		case <-l.Wake:
+			l.OnWake()
 			at = now
 		case <-timer.C:
 		}
@@ -115,8 +118,7 @@ func (l *Loop) waitUntil(ctx context.Context, at time.Time) {
 // something goes well.
 type pauses struct {
 	retry, poll backoff.BackOff
-	last        Verdict
-	polledSince time.Duration
+	polled      time.Duration
 }
 
 func newPauses() *pauses {
@@ -139,7 +141,7 @@ func (p *pauses) next(v Verdict) time.Duration {
 	switch v {
 	case Wait:
 		pause := p.poll.NextBackOff()
-		if p.polledSince += pause; p.polledSince > pollEager {
+		if p.polled += pause; p.polled > pollEager {
 			pause = jittered(pollPatient, pollPatient).NextBackOff()
 		}
 		return pause

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // newError begins an error of k with a message from outside.
@@ -77,7 +78,7 @@ func adviseConnection(err error) (temporary bool, advice string) {
 	)
 	switch {
 	case errors.As(err, &verify):
-		return false, adviseCertificate(verify.Err)
+		return tooEarly(verify.Err), adviseCertificate(verify.Err)
 	case errors.As(err, &record):
 		return false, "The server does not speak TLS on this port: check the scheme and the port of director.url."
 	case errors.As(err, &proxy) && proxy.status == http.StatusProxyAuthRequired:
@@ -86,6 +87,13 @@ func adviseConnection(err error) (temporary bool, advice string) {
 		return proxy.temporary(), "Does the proxy allow connections to the host and port of director.url?"
 	}
 	return true, "Check that this machine reaches the host and port of director.url."
+}
+
+// tooEarly reports whether a certificate isn't valid yet: a clock that is behind
+// may be set at any moment.
+func tooEarly(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(invalid.Cert.NotBefore)
 }
 
 // adviseCertificate says how a failed verification of the Director's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -20,13 +21,18 @@ import (
 	"icinga-enroll/selfservice"
 )
 
-// newEnroller turns the configuration in force into an Enroller. Its errors
-// are usage errors: nothing has been asked of anybody yet.
+// newEnroller turns the configuration in force into an Enroller, and returns
+// what is to be called when it isn't needed any more.
 func newEnroller(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
 	c, err := load(cmd.Flags())
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.enroller(observe)
+}
+
+// enroller's errors are usage errors: nothing has been asked of anybody yet.
+func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
 	settings, err := c.settings()
 	if err != nil {
 		return nil, nil, coded{err, exitUsage}
@@ -56,10 +62,14 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		Properties: selfservice.HostProperties{
 			DisplayName: c.Host.DisplayName, Address: c.Host.Address, Address6: c.Host.Address6,
 		},
-		Send:     c.Host.Send,
-		Ticket:   enroll.TicketSource(c.CA.Ticket),
-		StateDir: c.Paths.State,
-		CertsDir: c.Paths.Certs,
+		Send:   c.Host.Send,
+		Ticket: enroll.TicketSource(c.CA.Ticket),
+		Hooks: enroll.Hooks{
+			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
+		},
+		Reregister: c.Director.Reregister,
+		StateDir:   c.Paths.State,
+		CertsDir:   c.Paths.Certs,
 	}
 	return s, errors.Join(
 		c.checkHost(),
@@ -98,6 +108,8 @@ func (c *loaded) checkChoices() error {
 	}{
 		{"ca.ticket", c.CA.Ticket, []string{string(enroll.TicketSelfService), string(enroll.TicketNone)}},
 		{"agent.manage", c.Agent.Manage, []string{"auto", "never"}},
+		{"log.format", c.Log.Format, []string{"text", "json"}},
+		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
 	} {
 		if !slices.Contains(choice.known, choice.value) {
 			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
@@ -123,16 +135,25 @@ func (c *loaded) readEndpoints(s *enroll.Settings) error {
 		if !named {
 			name, address = "", text
 		}
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			host, port = strings.Trim(address, "[]"), "5665"
-		}
-		if host == "" || port == "" || (named && name == "") || strings.ContainsAny(host, " /,") {
+		address, err := withPort(address)
+		if err != nil || named && name == "" {
 			return usage("%s: %q is not of the form name@host:port", c.where("ca.endpoints"), text)
 		}
-		s.Endpoints = append(s.Endpoints, enroll.Endpoint{Name: name, Address: net.JoinHostPort(host, port)})
+		s.Endpoints = append(s.Endpoints, enroll.Endpoint{Name: name, Address: address})
 	}
 	return nil
+}
+
+// withPort adds Icinga's port to an address that has none.
+func withPort(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), pki.DefaultPort
+	}
+	if host == "" || port == "" || strings.ContainsAny(host, " /,[]") {
+		return "", fmt.Errorf("%q is not of the form host:port", address)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // readTrust insists on a pin: without one a ticket, which is a password, would

@@ -50,7 +50,7 @@ func (s setting) show(value any) string {
 	switch {
 	case value == nil || value == "":
 		return "-"
-	case s.secret:
+	case s.holdsSecret(value):
 		return "[redacted]"
 	default:
 		return fmt.Sprint(value)

@@ -29,6 +29,11 @@ behind. The machine's own Icinga agent is not touched, no privilege is needed.`,
 }
 
 func demo(cmd *cobra.Command, keep bool) (err error) {
+	for _, s := range allSettings() { // those of the machine's own agent are not the demo's
+		if err := os.Unsetenv(s.env()); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp("", "icinga-enroll-demo-")
 	if err != nil {
 		return err

@@ -20,15 +20,16 @@ var rooms = map[string][]string{
 	"pki":                         {"enroll/secret", "pki/internal/netstring"},
 	"pki/internal/netstring":      {},
 	"pki/pkitest":                 {"pki", "pki/internal/netstring"},
-	"renew":                       {"github.com/cenkalti/backoff/v4"},
-	"platform":                    {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"renew":                       {"github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-hclog"},
+	"platform":                    {"golang.org/x/sys/windows"},
+	"platform/service":            {"github.com/kardianos/service"},
 	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform"},
 	"enroll/sandbox":              {"selfservice/selfservicetest", "pki", "pki/pkitest"},
 	"cmd/icinga-enroll": {
-		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform",
-		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/go-viper/mapstructure/v2",
+		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform", "platform/service",
+		"github.com/spf13/cobra", "github.com/spf13/pflag",
 		"github.com/knadh/koanf/v2", "github.com/knadh/koanf/providers/confmap", "go.yaml.in/yaml/v3",
-		"golang.org/x/term",
+		"golang.org/x/term", "github.com/hashicorp/go-hclog",
 	},
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -20,7 +19,6 @@ type lines struct {
 	quiet    bool
 	terminal bool
 
-	mu   sync.Mutex
 	stop chan struct{} // ends the spinner that runs; nil: none does
 	gone chan struct{} // closed when it has ended
 }
@@ -40,7 +38,7 @@ func (l *lines) observe(s enroll.Step) {
 		l.spin(s.Name)
 		return
 	}
-	_, _ = fmt.Fprintf(l.out, "%s %-11s %s%s\n", l.mark(s), s.Name, oneLine(s.Text), took(s.Took))
+	_, _ = fmt.Fprintf(l.out, "%s %-11s %s%s\n", l.mark(s), s.Name, oneLine(s.Text), took(s.Seconds))
 }
 
 // note prints a line that is no step.
@@ -63,11 +61,11 @@ func (l *lines) mark(s enroll.Step) string {
 	}
 }
 
-func took(d time.Duration) string {
-	if d < time.Millisecond {
+func took(seconds float64) string {
+	if seconds < 0.001 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s)", d.Round(time.Millisecond))
+	return fmt.Sprintf(" (%.0f ms)", seconds*1000)
 }
 
 // oneLine keeps a step on its line, whatever a server has put into it.
@@ -79,8 +77,6 @@ func (l *lines) spin(name string) {
 	if !l.terminal {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.stop, l.gone = make(chan struct{}), make(chan struct{})
 	go spin(l.out, name, l.stop, l.gone)
 }
@@ -102,8 +98,6 @@ func spin(out io.Writer, name string, stop, gone chan struct{}) {
 
 // close ends the spinner. It may be called more than once.
 func (l *lines) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.stop != nil {
 		close(l.stop)
 		<-l.gone

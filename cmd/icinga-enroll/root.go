@@ -11,6 +11,7 @@ import (
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
+	"icinga-enroll/selfservice"
 )
 
 // Exit codes, as the help and the README have them.
@@ -54,6 +55,8 @@ func exitCode(err error) int {
 		return c.code
 	case errors.Is(err, enroll.ErrNoKey):
 		return exitUsage
+	case errors.Is(err, selfservice.ErrAnswerLost): // also where the end of a context was the cause
+		return exitFailed
 	case errors.Is(err, pki.ErrPending):
 		return exitPending
 	case enroll.IsTemporary(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -108,6 +111,6 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	}
 	root.PersistentFlags().String("config", platform.DefaultPaths().Config, "configuration `file`")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newOnce(), newStatus(), newConfig(), newTrust(), newDiscardRequest(), newDemo(), newVersion())
+	root.AddCommand(newOnce(), newRun(), newRenew(), newStatus(), newCheck(), newService(), newConfig(), newTrust(), newDiscardRequest(), newDemo(), newVersion())
 	return root
 }

@@ -64,13 +64,24 @@ func cleanSecret(where, text string) (secret.Text, error) {
 	return secret.New(text), nil
 }
 
-// refuseReadable refuses a file that holds a secret and can be read by everybody.
-func (l layer) refuseReadable(file string) error {
+// holdsSecret reports whether a value must not be shown: a key, or a proxy's URL
+// with a password.
+func (s setting) holdsSecret(value any) bool {
+	text, isText := value.(string)
+	return s.secret && text != "" || isText && s.key == "director.proxy" && strings.Contains(text, "@")
+}
+
+// refuseReadable refuses a file that holds a secret and can be read by
+// everybody, and a command line that does: every account can read that.
+func (c *loaded) refuseReadable(fromFile layer) error {
 	for _, s := range allSettings() {
-		if _, set := l.values[s.key]; set && s.secret {
-			if err := notForEverybody(file); err != nil {
+		if s.holdsSecret(fromFile.values[s.key]) {
+			if err := notForEverybody(c.file); err != nil {
 				return usage("%s is in a file that every account can read: %w", s.key, err)
 			}
+		}
+		if s.holdsSecret(c.values[s.key]) && strings.HasPrefix(c.origin[s.key], "--") {
+			return usage("%s holds a password, and every account can read a command line: set it in the file or as %s", c.where(s.key), s.env())
 		}
 	}
 	return nil

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
@@ -29,6 +29,7 @@ type config struct {
 		HostKeyFile       string `koanf:"host_key_file" usage:"file that holds the prepared host's key"`
 		CAFile            string `koanf:"ca_file" usage:"CA certificates (PEM) to trust for the Director; default: the system's roots"`
 		Proxy             string `koanf:"proxy" usage:"proxy for the Director; default: HTTPS_PROXY and NO_PROXY of the environment"`
+		Reregister        bool   `koanf:"reregister" usage:"register again where the Director doesn't know the host key any more"`
 		AllowInsecureHTTP bool   `koanf:"allow_insecure_http" usage:"allow an http:// URL: keys and tickets are then readable on the wire"`
 	} `koanf:"director"`
 	Host struct {
@@ -52,6 +53,17 @@ type config struct {
 		State string `koanf:"state" usage:"folder of icinga-enroll's own state"`
 		Certs string `koanf:"certs" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
 	} `koanf:"paths"`
+	Hooks struct {
+		PostRenew [][]string `koanf:"post_renew" usage:"programs to run after a change, as [[\"systemctl\", \"reload\", \"x\"]]; no shell"`
+		OnFailure [][]string `koanf:"on_failure" usage:"programs to run when things begin to fail"`
+	} `koanf:"hooks"`
+	Metrics struct {
+		Textfile string `koanf:"textfile" usage:"file for node_exporter's textfile collector, written by run"`
+	} `koanf:"metrics"`
+	Log struct {
+		Format string `koanf:"format" usage:"of run: text or json"`
+		Level  string `koanf:"level" usage:"of run: debug, info, warn or error"`
+	} `koanf:"log"`
 	Agent struct {
 		Manage string `koanf:"manage" usage:"auto or never; this version touches only files in paths.certs, whichever is set"`
 	} `koanf:"agent"`
@@ -65,16 +77,28 @@ func defaults() map[string]any {
 		"paths.state":  paths.State,
 		"paths.certs":  paths.Certs,
 		"agent.manage": "auto",
+		"log.format":   "text",
+		"log.level":    "info",
 	}
 }
 
 // setting is one line of the configuration.
 type setting struct {
 	key    string // "director.url"
-	kind   reflect.Kind
+	kind   kind
 	usage  string
 	secret bool
 }
+
+// kind is the type of a setting's value.
+type kind = reflect.Type
+
+var (
+	kindText    = reflect.TypeFor[string]()
+	kindBool    = reflect.TypeFor[bool]()
+	kindList    = reflect.TypeFor[[]string]()
+	kindVectors = reflect.TypeFor[[][]string]() // programs with their arguments
+)
 
 func (s setting) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
@@ -92,7 +116,7 @@ func allSettings() []setting {
 		for field := range group.Type.Fields() {
 			all = append(all, setting{
 				key:    group.Tag.Get("koanf") + "." + field.Tag.Get("koanf"),
-				kind:   field.Type.Kind(),
+				kind:   field.Type,
 				usage:  field.Tag.Get("usage"),
 				secret: field.Tag.Get("secret") != "",
 			})
@@ -109,15 +133,15 @@ func findSetting(match func(setting) bool) (setting, bool) {
 	return setting{}, false
 }
 
-// addSettings gives flags a flag for every setting that isn't a secret: a
-// command line can be read by every account of the machine.
+// addSettings gives flags a flag for every setting that isn't a secret (a
+// command line can be read by every account of the machine) nor a program.
 func addSettings(flags *pflag.FlagSet) {
 	for _, s := range allSettings() {
 		switch {
-		case s.secret:
-		case s.kind == reflect.Bool:
+		case s.secret, s.kind == kindVectors:
+		case s.kind == kindBool:
 			flags.Bool(s.flag(), false, s.usage)
-		case s.kind == reflect.Slice:
+		case s.kind == kindList:
 			flags.StringSlice(s.flag(), nil, s.usage)
 		default:
 			flags.String(s.flag(), "", s.usage)
@@ -172,13 +196,12 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 		}
 	}
 	c.values = k.All()
-	err = k.UnmarshalWithConf("", &c.config, koanf.UnmarshalConf{
-		DecoderConfig: &mapstructure.DecoderConfig{Result: &c.config, TagName: "koanf", ErrorUnused: true},
-	})
-	if err != nil {
+	// Every layer has known keys and right types by now: nothing is left that
+	// koanf could decode weakly or drop.
+	if err := k.Unmarshal("", &c.config); err != nil {
 		return nil, usage("configuration: %w", err)
 	}
-	return c, nil
+	return c, c.refuseReadable(fromFile)
 }
 
 // where names a setting and the place where it was set, for an error message.
@@ -211,13 +234,19 @@ func envLayer(environ []string) (layer, error) {
 
 func (s setting) parse(text string) (any, error) {
 	switch s.kind {
-	case reflect.Bool:
+	case kindBool:
 		value, err := strconv.ParseBool(text)
 		if err != nil {
 			return nil, fmt.Errorf("want true or false, not %q", text)
 		}
 		return value, nil
-	case reflect.Slice:
+	case kindVectors:
+		var doc yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Content) == 0 {
+			return nil, errVectors
+		}
+		return decodeVectors(doc.Content[0])
+	case kindList:
 		list := []string{}
 		for item := range strings.SplitSeq(text, ",") {
 			if item = strings.TrimSpace(item); item != "" {
@@ -238,10 +267,10 @@ func flagLayer(flags *pflag.FlagSet) layer {
 			continue
 		}
 		switch s.kind {
-		case reflect.Bool:
+		case kindBool:
 			value, _ := flags.GetBool(f.Name)
 			l.set(s.key, value, "--"+f.Name)
-		case reflect.Slice:
+		case kindList:
 			value, _ := flags.GetStringSlice(f.Name)
 			l.set(s.key, value, "--"+f.Name)
 		default:

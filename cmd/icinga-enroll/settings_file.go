@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -30,10 +29,7 @@ func fileLayer(file string, asked bool) (layer, error) {
 	if len(doc.Content) == 0 {
 		return l, nil // empty, or comments only
 	}
-	if err := l.read(file, doc.Content[0]); err != nil {
-		return l, err
-	}
-	return l, l.refuseReadable(file)
+	return l, l.read(file, doc.Content[0])
 }
 
 func (l layer) read(file string, root *yaml.Node) error {
@@ -80,24 +76,47 @@ func (l layer) readSetting(file, key string, line int, leaf *yaml.Node) error {
 // fingerprint such as 12:34:56 as a number.
 func (s setting) decode(n *yaml.Node) (any, error) {
 	switch {
-	case s.kind == reflect.Slice && n.Kind == yaml.SequenceNode:
-		list := []string{}
-		for _, item := range n.Content {
-			if item.Kind != yaml.ScalarNode {
-				return nil, errors.New("want a list of texts")
-			}
-			list = append(list, item.Value)
-		}
-		return list, nil
+	case s.kind == kindVectors:
+		return decodeVectors(n)
+	case s.kind == kindList && n.Kind == yaml.SequenceNode:
+		return decodeList(n)
 	case n.Kind != yaml.ScalarNode:
-		return nil, fmt.Errorf("want %s", map[reflect.Kind]string{
-			reflect.Bool: "true or false", reflect.Slice: "a list of texts", reflect.String: "a text",
+		return nil, fmt.Errorf("want %s", map[kind]string{
+			kindBool: "true or false", kindList: "a list of texts", kindText: "a text",
 		}[s.kind])
-	case s.kind == reflect.Slice:
+	case s.kind == kindList:
 		return []string{n.Value}, nil
 	default:
 		return s.parse(n.Value)
 	}
+}
+
+func decodeList(n *yaml.Node) ([]string, error) {
+	list := []string{}
+	for _, item := range n.Content {
+		if item.Kind != yaml.ScalarNode {
+			return nil, errors.New("want a list of texts")
+		}
+		list = append(list, item.Value)
+	}
+	return list, nil
+}
+
+var errVectors = errors.New(`want a list of programs, each a list of texts: [["systemctl", "reload", "x"]]`)
+
+func decodeVectors(n *yaml.Node) ([][]string, error) {
+	if n.Kind != yaml.SequenceNode {
+		return nil, errVectors
+	}
+	vectors := [][]string{}
+	for _, item := range n.Content {
+		vector, err := decodeList(item)
+		if err != nil || len(vector) == 0 || vector[0] == "" {
+			return nil, errVectors
+		}
+		vectors = append(vectors, vector)
+	}
+	return vectors, nil
 }
 
 // siblings lists what is known in the group of key, or the groups where that

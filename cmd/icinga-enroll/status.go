@@ -51,7 +51,16 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	return silently(map[enroll.Condition]int{enroll.Enrolled: exitOK, enroll.Pending: exitPending}, s.State)
+	switch {
+	case s.Certificate != nil && time.Now().After(s.Certificate.NotAfter):
+		return coded{errSaid, exitFailed}
+	case s.State == enroll.Enrolled:
+		return nil
+	case s.State == enroll.Pending:
+		return coded{errSaid, exitPending}
+	default:
+		return coded{errSaid, exitFailed}
+	}
 }
 
 // stateDir needs no readable configuration: the accounts that ask for the
@@ -69,26 +78,17 @@ func stateDir(cmd *cobra.Command) (string, error) {
 	return "", err
 }
 
-// silently ends with the code of condition, 1 where codes has none; the output
-// has said why.
-func silently(codes map[enroll.Condition]int, condition enroll.Condition) error {
-	code, known := codes[condition]
-	if !known {
-		code = exitFailed
-	}
-	if code == exitOK {
-		return nil
-	}
-	return coded{errSaid, code}
-}
-
 func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	var b strings.Builder
 	row := func(label, format string, a ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
 	}
 	row("name", "%s", orNone(s.Name))
-	row("state", "%s", s.State)
+	if c := s.Certificate; c != nil && now.After(c.NotAfter) {
+		row("state", "expired")
+	} else {
+		row("state", "%s", s.State)
+	}
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
 	if c := s.Certificate; c != nil {
 		row("certificate", "%s", c.File)

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,9 +31,9 @@ certificate; the other one doesn't.`,
 }
 
 func trust(cmd *cobra.Command, args []string) error {
-	address := args[0]
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		address = net.JoinHostPort(address, "5665")
+	address, err := withPort(args[0])
+	if err != nil {
+		return coded{err, exitUsage}
 	}
 	chain, err := new(pki.Client).Chain(cmd.Context(), address)
 	if err != nil {

@@ -65,7 +65,27 @@ func NewCA() (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	certificate, err := selfSign(key, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &CA{Salt: rand.Text(), key: key, certificate: certificate, requests: map[string]*request{}}, nil
+}
+
+// Renew gives the CA a new certificate for its key, 15 years from now, as an
+// Icinga 2 since 2.13.9 and 2.14.1 does by itself when it has 397 days left.
+func (ca *CA) Renew() error {
+	certificate, err := selfSign(ca.key, ca.now())
+	if err != nil {
+		return err
+	}
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	ca.certificate = certificate
+	return nil
+}
+
+func selfSign(key *ecdsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
 	template := &x509.Certificate{
 		Subject:         pkix.Name{CommonName: "Icinga CA"},
 		NotBefore:       now.Add(-time.Hour),
@@ -76,11 +96,7 @@ func NewCA() (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	return &CA{Salt: rand.Text(), key: key, certificate: certificate, requests: map[string]*request{}}, nil
+	return x509.ParseCertificate(der)
 }
 
 // onlyCA is CA:TRUE, critical, and nothing else: Go's own template would add a
@@ -92,7 +108,11 @@ var onlyCA = pkix.Extension{
 }
 
 // Certificate returns the CA's own certificate.
-func (ca *CA) Certificate() *x509.Certificate { return ca.certificate }
+func (ca *CA) Certificate() *x509.Certificate {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	return ca.certificate
+}
 
 // Ticket returns the ticket for a common name, as `icinga2 pki ticket` does.
 func (ca *CA) Ticket(cn string) string {

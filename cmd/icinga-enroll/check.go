@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/platform/service"
+)
+
+// The states of a monitoring plugin, which are its exit codes.
+const (
+	stateOK       = 0
+	stateWarning  = 1
+	stateCritical = 2
+	stateUnknown  = 3
+)
+
+var stateNames = []string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}
+
+// failingFor is how long runs may fail before monitoring speaks of it.
+const failingFor = 24 * time.Hour
+
+func newCheck() *cobra.Command {
+	var warning, critical string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check this machine's enrolment, as a monitoring plugin",
+		Long: `A monitoring plugin: one line with performance data, exit code 0 OK, 1 WARNING,
+2 CRITICAL, 3 UNKNOWN. It reads a file that every account may read and asks no
+server, so it runs as the Icinga agent's account.
+
+CRITICAL: no certificate, or it ends within 7 days; the Director doesn't know the
+host key any more; the service is enabled but doesn't run. WARNING: it ends
+within 14 days; renewal has failed for over 24 hours; the request waits for
+approval. --warning and --critical take ranges of days left, as the Monitoring
+Plugins guidelines have them: the state is raised where the value is outside.`,
+		Example: "  icinga-enroll check --warning 20: --critical 10:",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return check(cmd, warning, critical)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return coded{err, stateUnknown} })
+	cmd.Flags().StringVar(&warning, "warning", "14:", "range of days left that is no warning")
+	cmd.Flags().StringVar(&critical, "critical", "7:", "range of days left that is not critical")
+	cmd.Flags().String("paths-state", "", "folder of icinga-enroll's own state; default: as the configuration says")
+	return cmd
+}
+
+func check(cmd *cobra.Command, warning, critical string) error {
+	v := verdictOf(cmd, warning, critical)
+	if err := v.print(cmd.OutOrStdout()); err != nil {
+		return coded{err, stateUnknown}
+	}
+	if v.state == stateOK {
+		return nil
+	}
+	return coded{errSaid, v.state}
+}
+
+// verdict is what the plugin prints.
+type verdict struct {
+	state    int
+	text     string
+	perfdata string
+}
+
+func unknown(format string, a ...any) verdict {
+	return verdict{state: stateUnknown, text: fmt.Sprintf(format, a...)}
+}
+
+func (v verdict) print(w io.Writer) error {
+	line := fmt.Sprintf("ICINGA-ENROLL %s - %s", stateNames[v.state], oneLine(v.text))
+	if v.perfdata != "" {
+		line += " | " + v.perfdata
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
+	limits, err := parseLimits(warning, critical)
+	if err != nil {
+		return unknown("%s", err)
+	}
+	dir, err := stateDir(cmd)
+	if err != nil {
+		return unknown("%s", err)
+	}
+	s, err := enroll.ReadStatus(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return unknown("this machine isn't enrolled: there is no status in %s", dir)
+	}
+	if err != nil {
+		return unknown("%s", err)
+	}
+	dead, err := serviceIsDead(cmd.Context(), dir)
+	if err != nil {
+		return unknown("%s", err)
+	}
+	return judgeStatus(s, dead, limits, time.Now())
+}
+
+// serviceIsDead reports whether a daemon should run here and doesn't.
+func serviceIsDead(ctx context.Context, dir string) (bool, error) {
+	running, err := enroll.Running(dir)
+	if running || err != nil {
+		return false, err
+	}
+	enabled, err := service.Enabled(ctx, serviceName)
+	if err != nil {
+		return false, nil //nolint:nilerr // no service manager that can be asked: no service is expected
+	}
+	return enabled, nil
+}
+
+// judgeStatus is the plugin's whole judgement; the worst of all that is so counts.
+func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdict {
+	v := verdict{text: s.Name + ": "}
+	raise := func(state int, format string, a ...any) {
+		if state > v.state {
+			v.state, v.text = state, s.Name+": "+fmt.Sprintf(format, a...)
+		}
+	}
+	if c := s.Certificate; c != nil {
+		left := int(c.NotAfter.Sub(now).Hours() / 24)
+		if now.After(c.NotAfter) {
+			left = min(left, -1)
+		}
+		v.perfdata = fmt.Sprintf("days_left=%d;%s;%s", left, limits.warning.text, limits.critical.text)
+		v.text += fmt.Sprintf("certificate valid for %d days, until %s", left, c.NotAfter.UTC().Format(time.DateOnly))
+		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
+	}
+	if dead {
+		raise(stateCritical, "the service icinga-enroll is enabled but doesn't run")
+	}
+	e := s.LastError
+	switch {
+	case e != nil && e.Kind == enroll.KindKeyRejected:
+		raise(stateCritical, "%s", e.Message)
+	case s.State == enroll.Pending && s.Pending != nil:
+		raise(stateWarning, "waiting for approval since %s: icinga2 ca sign %s", s.Pending.Since.UTC().Format(time.DateTime), s.Pending.Fingerprint)
+	case s.Certificate == nil:
+		raise(stateCritical, "no certificate%s", because(s))
+	case e != nil && now.Sub(e.Since) > failingFor:
+		raise(stateWarning, "failing since %s: %s", e.Since.UTC().Format(time.DateTime), e.Message)
+	}
+	return v
+}
+
+func because(s enroll.Status) string {
+	if s.LastError == nil {
+		return ""
+	}
+	return ": " + s.LastError.Message
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"icinga-enroll/enroll"
+)
+
+func TestSpans(t *testing.T) {
+	tests := []struct {
+		text    string
+		inside  []float64
+		outside []float64
+	}{
+		{"10", []float64{0, 5, 10}, []float64{-1, 11}},
+		{"10:", []float64{10, 1e9}, []float64{9, -1}},
+		{"~:10", []float64{-1e9, 10}, []float64{11}},
+		{"10:20", []float64{10, 20}, []float64{9, 21}},
+		{"@10:20", []float64{9, 21}, []float64{10, 20}},
+		{"-5:5.5", []float64{-5, 5.5}, []float64{-6, 6}},
+	}
+	for _, tt := range tests {
+		s, err := parseSpan(tt.text)
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+		for _, v := range tt.inside {
+			if !s.holds(v) {
+				t.Errorf("%q doesn't hold %v", tt.text, v)
+			}
+		}
+		for _, v := range tt.outside {
+			if s.holds(v) {
+				t.Errorf("%q holds %v", tt.text, v)
+			}
+		}
+	}
+	for _, bad := range []string{"", "@", "x", "20:10", ":10", "1:2:3", "~"} {
+		if _, err := parseSpan(bad); err == nil {
+			t.Errorf("%q is taken for a range", bad)
+		}
+	}
+}
+
+func TestCheckJudgesTheWorst(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	with := func(left time.Duration) enroll.Status {
+		return enroll.Status{Name: "web1", State: enroll.Enrolled, Certificate: &enroll.Certificate{NotAfter: now.Add(left)}}
+	}
+	failing := func(s enroll.Status, kind enroll.ErrorKind, since time.Duration) enroll.Status {
+		s.LastError = &enroll.LastError{Kind: kind, Message: "the Director is away", Since: now.Add(-since)}
+		return s
+	}
+	pending := enroll.Status{Name: "web1", State: enroll.Pending, Pending: &enroll.Waiting{Fingerprint: "abc", Since: now}}
+	const day = 24 * time.Hour
+	tests := map[string]struct {
+		status enroll.Status
+		dead   bool
+		state  int
+		says   string
+	}{
+		"all is well":              {with(300 * day), false, stateOK, "valid for 300 days, until 2027-09-18"},
+		"14 days left":             {with(14*day + time.Hour), false, stateOK, "14 days"},
+		"less than 14":             {with(14*day - time.Hour), false, stateWarning, "ends in 13 days"},
+		"less than 7":              {with(7*day - time.Hour), false, stateCritical, "ends in 6 days"},
+		"expired an hour ago":      {with(-time.Hour), false, stateCritical, "ends in -1 days"},
+		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), false, stateCritical, "the Director is away"},
+		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), false, stateOK, "300 days"},
+		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), false, stateWarning, "the Director is away"},
+		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), false, stateCritical, "the Director is away"},
+		"service dead":             {with(300 * day), true, stateCritical, "doesn't run"},
+		"waiting for approval":     {pending, false, stateWarning, "icinga2 ca sign abc"},
+		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, false, stateCritical, "no certificate"},
+		"service dead and 13 days": {with(13*day + time.Hour), true, stateCritical, "doesn't run"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			limits, err := parseLimits("14:", "7:")
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := judgeStatus(tt.status, tt.dead, limits, now)
+			if v.state != tt.state || !strings.Contains(v.text, tt.says) {
+				t.Errorf("%s: %s; want %s: … %s", stateNames[v.state], v.text, stateNames[tt.state], tt.says)
+			}
+			if (tt.status.Certificate != nil) != strings.HasPrefix(v.perfdata, "days_left=") {
+				t.Errorf("performance data is %q", v.perfdata)
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+
+	"icinga-enroll/enroll"
+)
+
+// logger writes text or JSON. Under systemd the journal has the time already,
+// and takes the level from the beginning of a line.
+func (c *loaded) logger(w io.Writer) hclog.Logger {
+	journal := os.Getenv("JOURNAL_STREAM") != "" && c.Log.Format == "text"
+	if journal {
+		w = journalWriter(w)
+	}
+	return hclog.New(&hclog.LoggerOptions{
+		Name:        "icinga-enroll",
+		Level:       hclog.LevelFromString(c.Log.Level),
+		JSONFormat:  c.Log.Format == "json",
+		DisableTime: journal,
+		Output:      w,
+	})
+}
+
+// journalWriter puts the priorities of syslog(3) before each line, as sd-daemon(3) says.
+func journalWriter(w io.Writer) io.Writer {
+	priorities := map[hclog.Level]string{hclog.Debug: "<7>", hclog.Info: "<6>", hclog.Warn: "<4>", hclog.Error: "<3>"}
+	writers := map[hclog.Level]io.Writer{}
+	for level, prefix := range priorities {
+		writers[level] = prefixed{w, prefix}
+	}
+	return hclog.NewLeveledWriter(w, writers)
+}
+
+type prefixed struct {
+	w      io.Writer
+	prefix string
+}
+
+func (p prefixed) Write(line []byte) (int, error) {
+	if _, err := p.w.Write(append([]byte(p.prefix), line...)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// news logs the steps of one run after the other. What was said already isn't
+// said again until it has changed: a quiet daemon writes nothing.
+type news struct {
+	log  hclog.Logger
+	said map[string]string // by step
+}
+
+func newNews(log hclog.Logger) *news { return &news{log, map[string]string{}} }
+
+func (n *news) step(s enroll.Step) {
+	text := oneLine(s.Text)
+	if text == "" {
+		return
+	}
+	level := hclog.Debug
+	switch {
+	case s.Warning:
+		level = hclog.Warn
+	case s.Changed:
+		level = hclog.Info
+	}
+	if n.said[s.Name] == text {
+		level = hclog.Debug
+	}
+	n.said[s.Name] = text
+	n.log.Log(level, s.Name+": "+text)
+}
+
+// failure logs an error once, however often it comes back, and its end.
+func (n *news) failure(err error) {
+	const key = "error"
+	switch {
+	case err == nil && n.said[key] == "":
+		return
+	case err == nil:
+		n.log.Info("all is well again")
+		delete(n.said, key)
+		return
+	}
+	text, level := oneLine(err.Error()), hclog.Error
+	if n.said[key] == text {
+		level = hclog.Debug
+	} else if enroll.IsTemporary(err) {
+		level = hclog.Warn
+	}
+	n.said[key] = text
+	n.log.Log(level, fmt.Sprintf("failed: %s", text))
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
+	"icinga-enroll/platform/service"
+	"icinga-enroll/renew"
+	"icinga-enroll/selfservice"
+)
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Enrol this machine and keep its certificate valid, as a service",
+		Long: `Does what "once" does for as long as it runs: tries again what failed, waits for
+approvals, replaces the certificate before it ends. It logs to standard error,
+and nothing while there is nothing new. SIGHUP reads the configuration again.
+"icinga-enroll service install" makes a service of it.`,
+		Example: "  icinga-enroll run --log-format json",
+		Args:    cobra.NoArgs,
+		RunE:    verb(runDaemon),
+	}
+	addSettings(cmd.Flags())
+	return cmd
+}
+
+func runDaemon(cmd *cobra.Command, _ []string) error {
+	d := &daemon{cmd: cmd, notify: service.NewNotifier(), done: func() {}}
+	if err := d.configure(); err != nil {
+		return err
+	}
+	return service.Serve(serviceName, d.serve)
+}
+
+// daemon is the program that stays.
+type daemon struct {
+	cmd      *cobra.Command
+	notify   service.Notifier
+	log      hclog.Logger
+	news     *news
+	config   *loaded
+	enroller *enroll.Enroller
+	done     func() // of the enroller
+}
+
+// configure reads the configuration. Where that won't do all stays as it was.
+func (d *daemon) configure() error {
+	c, err := load(d.cmd.Flags())
+	if err != nil {
+		return err
+	}
+	e, done, err := c.enroller(d.observe)
+	if err != nil {
+		return err
+	}
+	e.Daemon = true
+	d.done()
+	d.config, d.enroller, d.done = c, e, done
+	d.log = c.logger(d.cmd.ErrOrStderr())
+	d.news = newNews(d.log)
+	return nil
+}
+
+func (d *daemon) serve(ctx context.Context) error {
+	defer func() { d.done() }()
+	release, err := enroll.MarkRunning(ctx, d.enroller.StateDir)
+	if err != nil {
+		d.log.Warn("checks can't see that this runs", "error", err)
+	} else {
+		defer func() { _ = release() }()
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+
+	d.log.Info("started", "version", version(), "config", d.config.file, "state", d.enroller.StateDir)
+	d.tell(d.notify.Ready) // before the first enrolment: a boot must not hang on the network
+	loop := renew.Loop{
+		Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
+		Wake: reload, OnWake: d.reload,
+		Tick: func() { d.tell(d.notify.Watchdog) },
+	}
+	err = loop.Run(ctx)
+	d.tell(d.notify.Stopping)
+	d.log.Info("stopped")
+	return err
+}
+
+func (d *daemon) tell(manager func() error) {
+	if err := manager(); err != nil {
+		d.log.Warn("the service manager can't be told", "error", err)
+	}
+}
+
+// ensure is one round. A setback counts as a failure here: it is tried again.
+func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
+	report, err := d.enroller.Ensure(ctx)
+	if err == nil {
+		err = report.Setback
+	}
+	if ctx.Err() != nil {
+		return time.Time{}, err
+	}
+	d.news.failure(err)
+	d.export()
+	if err != nil || report.Changed {
+		debug.FreeOSMemory() // a TLS handshake's worth of memory isn't needed for months
+	}
+	return report.Next, err
+}
+
+func (d *daemon) observe(s enroll.Step) {
+	d.tell(d.notify.Watchdog)
+	d.news.step(s)
+}
+
+func (d *daemon) export() {
+	file := d.config.Metrics.Textfile
+	if file == "" {
+		return
+	}
+	s, err := enroll.ReadStatus(d.enroller.StateDir)
+	if err == nil {
+		err = writeMetrics(file, s, time.Now())
+	}
+	if err != nil {
+		d.news.step(enroll.Step{Name: "metrics", Text: err.Error(), Warning: true})
+	}
+}
+
+// reload reads the configuration again and says what has changed in it.
+func (d *daemon) reload() {
+	d.tell(d.notify.Reloading)
+	before := d.config
+	if err := d.configure(); err != nil {
+		d.log.Error("the configuration is not used, that of before still is", "error", oneLine(err.Error()))
+	} else {
+		d.log.Info("configuration read again", "changed", changes(before, d.config))
+	}
+	d.tell(d.notify.Ready)
+}
+
+// changes names the settings that differ, without their values.
+func changes(a, b *loaded) string {
+	var changed []string
+	for _, s := range allSettings() {
+		if s.show(a.values[s.key]) != s.show(b.values[s.key]) || s.secret && a.values[s.key] != b.values[s.key] {
+			changed = append(changed, s.key)
+		}
+	}
+	if len(changed) == 0 {
+		return "nothing"
+	}
+	return strings.Join(slices.Sorted(slices.Values(changed)), ", ")
+}
+
+// judge says what a failure means for the next try.
+func judge(err error) (renew.Verdict, time.Duration) {
+	var asked *selfservice.Error
+	var atLeast time.Duration
+	if errors.As(err, &asked) {
+		atLeast = asked.RetryAfter
+	}
+	switch {
+	case errors.Is(err, pki.ErrPending):
+		return renew.Wait, atLeast
+	case enroll.IsTemporary(err):
+		return renew.Retry, atLeast
+	default:
+		return renew.Despair, atLeast
+	}
+}
