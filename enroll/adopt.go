@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -81,16 +82,15 @@ func (n *node) findPair(context.Context) (outcome, error) {
 // readPair reads what is on disk for this name: only a file that can't be read
 // is an error, not what is in it.
 func (n *node) readPair() (*pair, []*x509.Certificate, error) {
-	crt, err := n.certs.ReadFile(n.name + ".crt")
-	if err != nil {
-		return nil, nil, err
+	crt, crtErr := n.certs.ReadFile(n.name + ".crt")
+	key, keyErr := n.certs.ReadFile(n.name + ".key")
+	ca, caErr := n.certs.ReadFile(caFile)
+	for _, err := range []error{crtErr, keyErr, caErr} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err // what can't be read can't be replaced either
+		}
 	}
-	key, err := n.certs.ReadFile(n.name + ".key")
-	if err != nil {
-		return nil, nil, err
-	}
-	ca, err := n.certs.ReadFile(caFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := cmp.Or(crtErr, keyErr); err != nil {
 		return nil, nil, err
 	}
 	p := &pair{}

@@ -37,6 +37,9 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 }
 
 func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
+	if told.ParentZone == "" && told.CAServer == "" {
+		return outcome{}, errors.New("the Director tells nothing about this host: the key in director.host_key is a template's, not a host's (a template's belongs in director.template_key)")
+	}
 	if err := n.notOneOf(parentNames(told)); err != nil {
 		return outcome{}, n.unregister(err)
 	}

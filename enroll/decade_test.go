@@ -43,11 +43,8 @@ func newWorld(t *testing.T) *world {
 		}
 		return nil
 	}
-	parameters := w.director.Parameters
 	w.director.register = func(context.Context) error { return away() }
 	w.director.ticket = away
-	w.director.parameters = nil
-	_ = parameters
 	w.authority.request = func(_ string, req pki.Request) (pki.Issued, error) {
 		renewal := req.Certificate.CheckSignatureFrom(w.authority.ca.Certificate()) == nil
 		switch {
@@ -110,20 +107,39 @@ func (w *world) live(t *testing.T, d time.Duration) {
 	w.lastSeen = until
 }
 
+// out is true in the first days of every period, after the first day of all.
+func out(period, days time.Duration) func(age time.Duration) bool {
+	return func(age time.Duration) bool { return age > day && age%period < days }
+}
+
+// Ten years in which the Director is away for 20 days of 60 and the CA rejects
+// everything for 15 others.
 func TestTenYears(t *testing.T) {
-	every := func(period, out time.Duration) func(time.Duration) bool {
-		return func(age time.Duration) bool { return age > day && age%period < out }
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.away = out(60*day, 20*day)
+		rejects := out(60*day, 15*day)
+		w.rejects = func(age time.Duration) bool { return rejects(age+30*day) && age > 30*day }
+		w.live(t, 10*year)
+		w.check(t)
+		if w.issued < 9 || w.issued > 12 || w.rekeyed != w.issued {
+			t.Errorf("%d certificates in ten years, %d for new keys; want about 10, all", w.issued, w.rekeyed)
+		}
+		if w.hooks != w.issued {
+			t.Errorf("hooks ran %d times for %d certificates", w.hooks, w.issued)
+		}
+	})
+}
+
+func TestYearsUnderOtherConditions(t *testing.T) {
 	tests := map[string]struct {
-		away, rejects func(time.Duration) bool
-		hooks         bool
-		rekeyed       bool // new keys, or the same for ten years?
+		away     func(time.Duration) bool
+		hooks    bool
+		sameKeys bool
 	}{
-		"all is well": {hooks: true, rekeyed: true},
-		"nobody can be made to reload: the same key": {},
-		"the Director is away 20 days of 50":         {away: every(50*day, 20*day), hooks: true, rekeyed: true},
-		"the Director is gone after the first day":   {away: every(100*year, 100*year), hooks: true},
-		"the CA rejects for 20 days of 50":           {rejects: every(50*day, 20*day), hooks: true, rekeyed: true},
+		"all is well":                              {hooks: true},
+		"nobody can be made to reload":             {sameKeys: true},
+		"the Director is gone after the first day": {away: out(100*year, 100*year), hooks: true, sameKeys: true},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -132,30 +148,29 @@ func TestTenYears(t *testing.T) {
 				if tt.away != nil {
 					w.away = tt.away
 				}
-				if tt.rejects != nil {
-					w.rejects = tt.rejects
-				}
 				if !tt.hooks {
 					w.Hooks.PostRenew = nil
 				}
-				w.live(t, 10*year)
-				if w.expired > 0 || time.Now().After(w.lastSeen) {
-					t.Errorf("without a valid certificate for %s", w.expired)
+				w.live(t, 3*year)
+				w.check(t)
+				if w.issued < 3 || w.issued > 4 {
+					t.Errorf("%d certificates in three years", w.issued)
 				}
-				if w.director.registered != 1 {
-					t.Errorf("registered %d times, want once", w.director.registered)
-				}
-				if w.issued < 9 || w.issued > 12 {
-					t.Errorf("%d certificates in ten years, want about 10", w.issued)
-				}
-				if tt.rekeyed && w.rekeyed != w.issued || !tt.rekeyed && w.rekeyed != 1 {
+				if tt.sameKeys && w.rekeyed != 1 || !tt.sameKeys && w.rekeyed != w.issued {
 					t.Errorf("%d of %d certificates were for new keys", w.rekeyed, w.issued)
-				}
-				if tt.hooks && w.hooks != w.issued {
-					t.Errorf("hooks ran %d times for %d certificates", w.hooks, w.issued)
 				}
 			})
 		})
+	}
+}
+
+func (w *world) check(t *testing.T) {
+	t.Helper()
+	if w.expired > 0 || time.Now().After(w.lastSeen) {
+		t.Errorf("without a valid certificate for %s", w.expired)
+	}
+	if w.director.registered != 1 {
+		t.Errorf("registered %d times, want once", w.director.registered)
 	}
 }
 
@@ -169,10 +184,8 @@ func TestTheCARollsOver(t *testing.T) {
 		if err := w.authority.ca.Renew(); err != nil {
 			t.Fatal(err)
 		}
-		w.live(t, 3*year)
-		if w.expired > 0 {
-			t.Errorf("without a valid certificate for %s", w.expired)
-		}
+		w.live(t, 2*year)
+		w.check(t)
 		now := read(t, w.CertsDir+"/ca.crt")
 		if now == old || !strings.Contains(now, strings.TrimSpace(old)) {
 			t.Error("ca.crt doesn't hold both certificates of the CA")

@@ -69,7 +69,7 @@ func (n *node) findName(ctx context.Context) (name, why string, err error) {
 	}
 	fqdn, err := n.Machine.FQDN(ctx)
 	if err != nil {
-		return "", "", fmt.Errorf("%w; or set host.name", err)
+		return "", "", err
 	}
 	return n.transform(fqdn), "the fully qualified domain name", nil
 }
@@ -128,8 +128,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("%q is what every machine calls itself: set the hostname, or host.name", name)
 	case len(name) > maxName:
 		return fmt.Errorf("the name %.40q… has %d characters, a certificate's common name takes %d: set a shorter host.name", name, len(name), maxName)
-	case !nameChars.MatchString(name):
-		return fmt.Errorf("%q can't be a node's name: letters, digits, '.', '-' and '_' can (no space, comma, slash, quote; no umlaut either: the CA would write another name into the certificate)", name)
+	case !nameChars.MatchString(name) || strings.Contains(name, "..") || strings.HasSuffix(name, "."):
+		return fmt.Errorf("%q can't be a node's name: letters, digits, '-' and '_' can, with single dots between them (no space, comma, slash, quote; no umlaut either: the CA would write another name into the certificate)", name)
 	case name == "0" || strings.EqualFold(name, "ca"):
 		return fmt.Errorf("%q can't be a node's name: the Director takes \"0\" for no name, and the certificate of \"ca\" would be written over ca.crt", name)
 	}

@@ -79,8 +79,8 @@ func TestAShortNameIsNoFQDN(t *testing.T) {
 	n, r := newNode(t), &recorder{naming: selfservice.Parameters{FetchAgentFQDN: true}}
 	n.Director, n.Name = r, ""
 	n.Machine.FQDN = func(context.Context) (string, error) { return "", errDead{} }
-	if _, err := n.Ensure(t.Context()); !enroll.IsTemporary(err) || !strings.Contains(err.Error(), "host.name") {
-		t.Errorf("error is %v, want a temporary one that names the setting", err)
+	if _, err := n.Ensure(t.Context()); !enroll.IsTemporary(err) {
+		t.Errorf("error is %v, want a temporary one: DNS may come up", err)
 	}
 	if r.name != "" {
 		t.Error("registered all the same")

@@ -239,6 +239,9 @@ func (n *node) authority() Authority { return n.Authority(n.trust()) }
 // conclude writes the status file and makes the report.
 func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 	r := n.report(err)
+	if ctx.Err() != nil && err != nil {
+		return r, err // it was interrupted: that says nothing about this node
+	}
 	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
 	now := newStatus(r, err, n.Now(), before)
 	if now.LastError != nil && before.LastError == nil {

@@ -143,8 +143,8 @@ func sent(p selfservice.HostProperties) string {
 			parts = append(parts, v.name+" "+v.value)
 		}
 	}
-	if len(parts) == 0 {
-		return "without properties"
+	if p.Address == "" && p.Address6 == "" {
+		parts = append(parts, "no address")
 	}
 	return "with " + strings.Join(parts, ", ")
 }

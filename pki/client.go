@@ -189,6 +189,8 @@ func handshakeError(address string, err error) error {
 		return permanentCause(err, "%s does not speak TLS: Icinga's port is 5665", address)
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return permanentCause(err, "%s refused the TLS connection", address)
+	case errors.Is(err, context.DeadlineExceeded):
+		return temporaryCause(err, "%s took the connection and then said nothing: the server hangs, is very busy, or isn't Icinga's", address)
 	case isNetwork(err):
 		return temporaryCause(err, "%s broke off the TLS handshake: the server is busy, restarting, or behind a firewall", address)
 	}

@@ -141,7 +141,7 @@ func (t Trust) explain(err error, chain, roots []*x509.Certificate, now time.Tim
 			c.Subject, stamp(c.NotBefore), stamp(now))
 		return &failure{text: text, kind: ErrUntrusted, temporary: true}
 	}
-	return untrusted("the certificate %q has expired on %s (the clock here says %s): renew it on its machine, or set the clock here",
+	return untrusted("the certificate %q has expired on %s (the clock here says %s): if the clock is right, it has to be renewed on its machine",
 		c.Subject, stamp(c.NotAfter), stamp(now))
 }
 
@@ -149,9 +149,17 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (t Trust) unknownCA(chain []*x509.Certificate) error {
 	return untrusted("the certificate %q is not signed by a trusted CA: presented was %s; expected was %s. "+
-		"Compare with `openssl x509 -noout -sha256 -fingerprint -in /var/lib/icinga2/certs/ca.crt` on the master: "+
+		"Compare with the CA's own machine (`%s` in /var/lib/icinga2/ca): "+
 		"if that is the one presented, correct the configuration here, otherwise something else answers for the master",
-		chain[0].Subject, presented(chain), t.expected())
+		chain[0].Subject, presented(chain), t.expected(), t.toCompare())
+}
+
+// toCompare is the command that prints a CA's pin of the kind that is configured.
+func (t Trust) toCompare() string {
+	if slices.ContainsFunc(t.Pins, func(p Pin) bool { return p.publicKey }) {
+		return "openssl x509 -in ca.crt -noout -pubkey | openssl pkey -pubin -outform der | sha256sum"
+	}
+	return "openssl x509 -in ca.crt -noout -sha256 -fingerprint"
 }
 
 func presented(chain []*x509.Certificate) string {
@@ -197,10 +205,10 @@ func (t Trust) VerifyIssued(i Issued, key crypto.PublicKey, cn string, now time.
 		return nil, err
 	}
 	if name != cn {
-		return nil, permanent("the issued certificate is for %q, asked was for %q: it is not used; look at the CA", name, cn)
+		return nil, permanent("the certificate is for %q, not for %q", name, cn)
 	}
 	if !Matches(i.Certificate, key) {
-		return nil, permanent("the issued certificate for %q is for another key: it is not used; ask again", cn)
+		return nil, permanent("the certificate for %q is for another key than the one at hand", cn)
 	}
 	chain := append([]*x509.Certificate{i.Certificate}, i.CA...)
 	if i.Peer.CA != nil {

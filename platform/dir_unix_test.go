@@ -175,7 +175,7 @@ func TestProbeSaysWhatIsWrong(t *testing.T) {
 	must(t, os.Mkdir(path, 0o700))
 	d := openDir(t, path)
 	must(t, os.Remove(path))
-	wantError(t, d.Probe(10), "write a file of 10 bytes in "+path, "no such file", "create it")
+	wantError(t, d.Probe(10), "try whether 10 bytes can be written in "+path, "no such file", "create it")
 }
 
 func TestAdvice(t *testing.T) {

@@ -218,7 +218,7 @@ func (d *Dir) Probe(size int64) error {
 		err = settle(func() error { return d.root.Remove(name) })
 	}
 	if err != nil {
-		return explain(fmt.Sprintf("write a file of %d bytes in %s to try", size, d.path), err)
+		return explain(fmt.Sprintf("try whether %d bytes can be written in %s", size, d.path), err)
 	}
 	return nil
 }

@@ -15,10 +15,10 @@ import (
 func Hostname() (string, error) {
 	name, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("ask the operating system for this node's name: %w: set one, or give the name in the configuration", err)
+		return "", fmt.Errorf("ask the operating system for this node's name: %w: set one, or give the name in the configuration (host.name)", err)
 	}
 	if name == "" {
-		return "", errors.New("this node has no name: set one, or give the name in the configuration")
+		return "", errors.New("this node has no name: set one, or give the name in the configuration (host.name)")
 	}
 	return name, nil
 }
@@ -39,7 +39,7 @@ func qualify(ctx context.Context, host string, canonical func(context.Context, s
 	if name := strings.TrimSuffix(host, "."); isFQDN(name) {
 		return name, nil
 	}
-	const todo = "add it to DNS or /etc/hosts, set a host name with its domain, or give the name in the configuration"
+	const todo = "add it to DNS or /etc/hosts, set a host name with its domain, or give the name in the configuration (host.name)"
 	name, err := canonical(ctx, host)
 	if err != nil {
 		return "", temporaryError{fmt.Errorf("find the fully qualified name of %q: %w: %s", host, err, todo)}

@@ -12,7 +12,7 @@ import (
 const (
 	// lookAgain is how long a quiet loop stays away: the files of a certificate
 	// may have been changed or removed by somebody else.
-	lookAgain = 6 * time.Hour
+	lookAgain = 12 * time.Hour
 	// tick is how often the wall clock is compared: timers stand still while a
 	// machine sleeps, and clocks are set.
 	tick = time.Minute

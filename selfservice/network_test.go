@@ -52,15 +52,15 @@ func TestNobodyListens(t *testing.T) {
 
 func TestUntrustedCertificate(t *testing.T) {
 	f := newFake(t)
-	inTheName := strings.Replace(f.URL(), "127.0.0.1", "localhost", 1)
-	expired := startExpired(t)
+	otherName := startCertified(t, net.IPv4(127, 0, 0, 2), time.Hour)
+	expired := startCertified(t, net.IPv4(127, 0, 0, 1), -24*time.Hour)
 	tests := []struct {
 		address string
 		roots   *x509.CertPool
 		text    string
 	}{
 		{f.URL(), x509.NewCertPool(), "director.ca_file"},
-		{inTheName, f.RootCAs(), "Use a name in director.url"},
+		{otherName.URL, poolOf(otherName), "Use a name in director.url"},
 		{expired.URL, poolOf(expired), "Check the clock"},
 	}
 	for _, test := range tests {
@@ -86,7 +86,8 @@ func quiet(s *httptest.Server) *httptest.Server {
 	return s
 }
 
-func startExpired(t *testing.T) *httptest.Server {
+// startCertified starts a server whose certificate is for ip and ends after left.
+func startCertified(t *testing.T, ip net.IP, left time.Duration) *httptest.Server {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -94,8 +95,8 @@ func startExpired(t *testing.T) *httptest.Server {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:   time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour),
+		IPAddresses: []net.IP{ip},
+		NotBefore:   time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -5,11 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,6 +85,9 @@ func (c *loaded) settings() (enroll.Settings, error) {
 	)
 }
 
+// addressChars are those of IPv4 and IPv6 addresses and of names.
+var addressChars = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
+
 func (c *loaded) checkHost() error {
 	if c.Host.Name != "" {
 		if err := enroll.CheckName(c.Host.Name); err != nil {
@@ -92,6 +98,9 @@ func (c *loaded) checkHost() error {
 		if !slices.Contains([]string{"address", "address6", "display_name"}, name) {
 			return usage("%s: %q is none of address, address6, display_name", c.where("host.send"), name)
 		}
+	}
+	if a := c.Host.Address; a != "" && !addressChars.MatchString(a) {
+		return usage("%s: %q is neither an address nor a name", c.where("host.address"), a)
 	}
 	if a := c.Host.Address6; a != "" {
 		if ip, err := netip.ParseAddr(a); err != nil || !ip.Is6() {
@@ -116,9 +125,17 @@ func (c *loaded) checkChoices() error {
 		}
 	}
 	if c.Director.URL == "" && c.CA.Ticket != string(enroll.TicketNone) {
-		return usage("director.url is not set (in %s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file)
+		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
 	}
 	return nil
+}
+
+// missing says so where the configuration file isn't there.
+func (c *loaded) missing() string {
+	if _, err := os.Stat(c.file); errors.Is(err, fs.ErrNotExist) {
+		return ", which doesn't exist"
+	}
+	return ""
 }
 
 func (c *loaded) readKeyType(s *enroll.Settings) (err error) {
@@ -150,7 +167,8 @@ func withPort(address string) (string, error) {
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), pki.DefaultPort
 	}
-	if host == "" || port == "" || strings.ContainsAny(host, " /,[]") {
+	number, err := strconv.ParseUint(port, 10, 16)
+	if host == "" || err != nil || number == 0 || strings.ContainsAny(host, " /,[]@") || strings.Count(host, ":") == 1 {
 		return "", fmt.Errorf("%q is not of the form host:port", address)
 	}
 	return net.JoinHostPort(host, port), nil
@@ -171,6 +189,9 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 		if err != nil {
 			return usage("%s: %w", c.where("ca.file"), err)
 		}
+		if i := slices.IndexFunc(roots, func(cert *x509.Certificate) bool { return !cert.IsCA }); i >= 0 {
+			return usage("%s: %q in %s is not a CA's certificate", c.where("ca.file"), roots[i].Subject, c.CA.File)
+		}
 		s.Trust.Roots = roots
 	}
 	pinned := len(s.Trust.Pins)+len(s.Trust.Roots) > 0
@@ -185,7 +206,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 }
 
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
 		return nil, err
 	}

@@ -138,6 +138,9 @@ func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdi
 		v.text += fmt.Sprintf("certificate valid for %d days, until %s", left, c.NotAfter.UTC().Format(time.DateOnly))
 		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
 	}
+	if text := trouble(s, now); text != "" {
+		raise(stateCritical, "%s%s", text, because(s))
+	}
 	if dead {
 		raise(stateCritical, "the service icinga-enroll is enabled but doesn't run")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -47,13 +48,15 @@ func TestSpans(t *testing.T) {
 func TestCheckJudgesTheWorst(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	with := func(left time.Duration) enroll.Status {
-		return enroll.Status{Name: "web1", State: enroll.Enrolled, Certificate: &enroll.Certificate{NotAfter: now.Add(left)}}
+		return enroll.Status{Name: "web1", State: enroll.Enrolled, Certificate: &enroll.Certificate{NotAfter: now.Add(left), File: os.Args[0]}}
 	}
 	failing := func(s enroll.Status, kind enroll.ErrorKind, since time.Duration) enroll.Status {
 		s.LastError = &enroll.LastError{Kind: kind, Message: "the Director is away", Since: now.Add(-since)}
 		return s
 	}
 	pending := enroll.Status{Name: "web1", State: enroll.Pending, Pending: &enroll.Waiting{Fingerprint: "abc", Since: now}}
+	gone := with(300 * 24 * time.Hour)
+	gone.Certificate.File = "/no/such/file"
 	const day = 24 * time.Hour
 	tests := map[string]struct {
 		status enroll.Status
@@ -70,6 +73,7 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), false, stateOK, "300 days"},
 		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), false, stateWarning, "the Director is away"},
 		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), false, stateCritical, "the Director is away"},
+		"the file is gone":         {gone, false, stateCritical, "the certificate's file is gone"},
 		"service dead":             {with(300 * day), true, stateCritical, "doesn't run"},
 		"waiting for approval":     {pending, false, stateWarning, "icinga2 ca sign abc"},
 		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, false, stateCritical, "no certificate"},

@@ -25,7 +25,7 @@ type lines struct {
 
 func newLines(out io.Writer, quiet bool) *lines {
 	f, isFile := out.(*os.File)
-	return &lines{out: out, quiet: quiet, terminal: isFile && term.IsTerminal(int(f.Fd()))}
+	return &lines{out: out, quiet: quiet, terminal: isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // observe is the Enroller's Observe.

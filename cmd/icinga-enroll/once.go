@@ -42,6 +42,9 @@ type onceOptions struct {
 }
 
 func once(cmd *cobra.Command, o onceOptions) error {
+	if o.wait < 0 {
+		return usage("--wait: %s is in the past", o.wait)
+	}
 	lines := newLines(cmd.OutOrStdout(), o.json)
 	defer lines.close()
 	e, done, err := newEnroller(cmd, lines.observe)
@@ -62,6 +65,7 @@ func once(cmd *cobra.Command, o onceOptions) error {
 		}
 	}
 	if o.acceptPending && errors.Is(err, pki.ErrPending) {
+		lines.note("not enrolled yet: " + err.Error())
 		return nil
 	}
 	return err

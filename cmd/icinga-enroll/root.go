@@ -86,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	if ctx.Err() != nil && exitCode(err) == exitTemporary {
+		err = coded{fmt.Errorf("interrupted; the next run goes on where this one was (%w)", err), exitTemporary}
+	}
 	if text := err.Error(); text != "" {
 		_, _ = fmt.Fprintln(stderr, "icinga-enroll:", text)
 	}

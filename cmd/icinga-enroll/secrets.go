@@ -42,7 +42,7 @@ func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
 }
 
 func readSecretFile(where, file string) (secret.Text, error) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
 		return secret.Text{}, usage("%s: %w", where, err)
 	}
@@ -85,6 +85,19 @@ func (c *loaded) refuseReadable(fromFile layer) error {
 		}
 	}
 	return nil
+}
+
+// readFile reads a file that the operator has named. Anything else than a file,
+// such as a FIFO, might never come to its end.
+func readFile(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
 }
 
 // notForEverybody says how to mend a file that everybody may read. Windows

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -15,19 +16,22 @@ import (
 // no error: everything may come from the environment.
 func fileLayer(file string, asked bool) (layer, error) {
 	l := newLayer()
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return l, nil
 	}
 	if err != nil {
 		return l, usage("configuration: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, more yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
+		return l, nil // empty, or comments only
+	} else if err != nil {
 		return l, usage("%s: %w", file, err)
 	}
-	if len(doc.Content) == 0 {
-		return l, nil // empty, or comments only
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return l, usage("%s:%d: a second document begins after \"---\"; only one is read", file, more.Line)
 	}
 	return l, l.read(file, doc.Content[0])
 }

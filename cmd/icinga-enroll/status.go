@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -52,7 +54,7 @@ func status(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	switch {
-	case s.Certificate != nil && time.Now().After(s.Certificate.NotAfter):
+	case trouble(s, time.Now()) != "":
 		return coded{errSaid, exitFailed}
 	case s.State == enroll.Enrolled:
 		return nil
@@ -72,10 +74,24 @@ func stateDir(cmd *cobra.Command) (string, error) {
 		return c.Paths.State, nil
 	case errors.Is(err, fs.ErrPermission) && cmd.Flags().Changed("paths-state"):
 		return cmd.Flags().GetString("paths-state")
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("config"):
 		return platform.DefaultPaths().State, nil
 	}
 	return "", err
+}
+
+// trouble says what has become of the certificate since the last run.
+func trouble(s enroll.Status, now time.Time) string {
+	if s.Certificate == nil {
+		return ""
+	}
+	if _, err := os.Stat(s.Certificate.File); errors.Is(err, fs.ErrNotExist) {
+		return "the certificate's file is gone"
+	}
+	if now.After(s.Certificate.NotAfter) {
+		return "expired"
+	}
+	return ""
 }
 
 func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
@@ -84,11 +100,7 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
 	}
 	row("name", "%s", orNone(s.Name))
-	if c := s.Certificate; c != nil && now.After(c.NotAfter) {
-		row("state", "expired")
-	} else {
-		row("state", "%s", s.State)
-	}
+	row("state", "%s", cmp.Or(trouble(s, now), string(s.State)))
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
 	if c := s.Certificate; c != nil {
 		row("certificate", "%s", c.File)

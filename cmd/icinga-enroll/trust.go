@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,11 @@ certificate; the other one doesn't.`,
 }
 
 func trust(cmd *cobra.Command, args []string) error {
-	address, err := withPort(args[0])
+	address := args[0]
+	if _, after, named := strings.Cut(address, "@"); named {
+		address = after // as this verb prints it for ca.endpoints
+	}
+	address, err := withPort(address)
 	if err != nil {
 		return coded{err, exitUsage}
 	}

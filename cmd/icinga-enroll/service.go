@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/platform/service"
+)
+
+const serviceName = "icinga-enroll"
+
+// Exit codes of "service status", those of the Linux Standard Base.
+const (
+	exitNotRunning   = 3
+	exitNotInstalled = 4
+)
+
+func newService() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "service",
+		Short: "Install, start and ask after the system service",
+		Long: `Hands "icinga-enroll run" to this machine's service manager (systemd, OpenRC,
+System V init, launchd, FreeBSD's rc, Windows), which starts it at every boot
+and again whenever it dies.`,
+		Example: "  icinga-enroll service install && icinga-enroll service start",
+		Args:    cobra.NoArgs,
+		RunE: verb(func(*cobra.Command, []string) error {
+			return usage("say what to do with the service: install, uninstall, start, stop, restart or status")
+		}),
+	}
+	cmd.AddCommand(
+		newServiceInstall(),
+		newServiceVerb("uninstall", "Stop the service and remove it; configuration and state stay", "uninstalled", service.Uninstall),
+		newServiceVerb("start", "Start the service", "started", service.Start),
+		newServiceVerb("stop", "Stop the service until the next start or boot", "stopped", service.Stop),
+		newServiceVerb("restart", "Stop the service and start it again", "restarted", service.Restart),
+		newServiceStatus(),
+	)
+	return cmd
+}
+
+func newServiceInstall() *cobra.Command {
+	return &cobra.Command{
+		Use:   "install",
+		Short: "Install the service and have it started at every boot",
+		Long: `Checks the configuration, then installs the service for this program and this
+configuration file and has it started at every boot; "icinga-enroll service
+start" starts it now. Installing again is no error: what differs is rewritten,
+and a running service uses it after "icinga-enroll service restart".
+
+Under systemd the service may write to /var/lib, paths.state, paths.certs and
+the folder of metrics.textfile: install again after a change of these.`,
+		Example: "  icinga-enroll --config /etc/icinga-enroll/config.yml service install",
+		Args:    cobra.NoArgs,
+		RunE:    verb(installService),
+	}
+}
+
+func installService(cmd *cobra.Command, _ []string) error {
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	if err := c.fromFile(); err != nil {
+		return err
+	}
+	_, done, err := newEnroller(cmd, nil)
+	if err != nil {
+		return err
+	}
+	done()
+	file, err := filepath.Abs(c.file)
+	if err != nil {
+		return usage("--config: %w", err)
+	}
+	err = service.Install(cmd.Context(), service.Config{
+		Name:        serviceName,
+		Description: "Icinga enrolment and certificate renewal",
+		Arguments:   []string{"--config", file, "run"},
+		WritePaths:  c.writePaths(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "service %s: installed, with %s\n", serviceName, file)
+	return err
+}
+
+// writePaths are the folders in which "run" makes files.
+func (c *loaded) writePaths() []string {
+	paths := []string{c.Paths.State, c.Paths.Certs}
+	if c.Metrics.Textfile != "" {
+		paths = append(paths, filepath.Dir(c.Metrics.Textfile))
+	}
+	return paths
+}
+
+// fromFile refuses settings of the environment: a service has another one.
+func (c *loaded) fromFile() error {
+	var found []string
+	for _, origin := range c.origin {
+		if strings.HasPrefix(origin, envPrefix) {
+			found = append(found, origin)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.Sort(found)
+	return usage("the service won't see what is set in this environment: write it into %s and unset %s", c.file, strings.Join(found, ", "))
+}
+
+func newServiceVerb(name, short, outcome string, do func(ctx context.Context, name string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:     name,
+		Short:   short,
+		Example: "  icinga-enroll service " + name,
+		Args:    cobra.NoArgs,
+		RunE: verb(func(cmd *cobra.Command, _ []string) error {
+			if err := do(cmd.Context(), serviceName); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s\n", serviceName, outcome)
+			return err
+		}),
+	}
+}
+
+func newServiceStatus() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say whether the service is installed and runs",
+		Long: `Says whether the service is installed, runs, and is started at boot.
+Exit code: 0 running, 3 stopped or failed, 4 not installed.`,
+		Example: "  icinga-enroll service status || icinga-enroll service start",
+		Args:    cobra.NoArgs,
+		RunE:    verb(serviceStatus),
+	}
+}
+
+func serviceStatus(cmd *cobra.Command, _ []string) error {
+	state, err := service.Status(cmd.Context(), serviceName)
+	if err != nil {
+		return err
+	}
+	enabled, err := service.Enabled(cmd.Context(), serviceName)
+	if err != nil {
+		return err
+	}
+	boot := map[bool]string{true: ", started at boot", false: ", not started at boot"}[enabled]
+	if state == service.NotInstalled {
+		boot = ""
+	}
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s%s\n", serviceName, state, boot); err != nil {
+		return err
+	}
+	switch state {
+	case service.Running:
+		return nil
+	case service.NotInstalled:
+		return coded{errSaid, exitNotInstalled}
+	default:
+		return coded{errSaid, exitNotRunning}
+	}
+}
