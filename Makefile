@@ -1,5 +1,7 @@
 # make demo    see an enrolment happen        make test   what every change must pass
 # make check   race detector, lint, cross builds (installs its linter)
+# make systemd-test  the service under a real systemd, in a container (root on Debian)
+# make init-test     the same under OpenRC and System V init
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 
 GO      ?= go
@@ -12,7 +14,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy fuzz e2e lab lab-down bench clean
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -55,6 +57,13 @@ lab-down:
 e2e: lab
 	$(LAB) satellite up
 	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -tags e2e -count=1 -p 1 ./...
+
+systemd-test: build
+	testdata/systemd/test $(BIN)
+
+init-test: build
+	testdata/systemd/test-scripts openrc $(BIN)
+	testdata/systemd/test-scripts sysv $(BIN)
 
 clean:
 	rm -rf bin

@@ -133,6 +133,17 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	return n.conclude(ctx, err)
 }
 
+// Mend completes what a crash has cut short and asks nobody: the Icinga agent
+// must not start with a certificate and another's key.
+func (e *Enroller) Mend(ctx context.Context) error {
+	n, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}})
+}
+
 // Plan says what Ensure would do. It asks the Director only for the naming
 // rules and the endpoints only for their certificates; it changes nothing,
 // neither there nor here.

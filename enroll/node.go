@@ -150,6 +150,10 @@ func (n *node) checkClock() error {
 	return nil
 }
 
+// hadSetback reports whether something has gone wrong before. What can't be
+// repeated isn't begun then.
+func (n *node) hadSetback() bool { return n.setback != nil }
+
 // walk does the steps in order until the node is settled.
 func (n *node) walk(ctx context.Context, steps []step) error {
 	for _, s := range steps {

@@ -22,7 +22,7 @@ const answerGrace = 30 * time.Second
 // register makes this node a host in the Director and keeps the host API key,
 // which the Director gives once: it is durable here before anything else is done.
 func (n *node) register(ctx context.Context) (outcome, error) {
-	if n.registrationKnown() || n.setback != nil {
+	if n.registrationKnown() || n.hadSetback() {
 		return outcome{}, nil
 	}
 	if n.TemplateKey.IsZero() && n.pair != nil {

@@ -28,6 +28,8 @@ func TestLab(t *testing.T) {
 	runScripts(t, "../../testdata/e2e", map[string]func(*testscript.TestScript, bool, []string){
 		"run":      cmdRun,
 		"filemode": cmdFileMode,
+		"await":    cmdAwait,
+		"signal":   cmdSignal,
 		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
 		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
 )
 
 // logger writes text or JSON. Under systemd the journal has the time already,
@@ -87,12 +88,16 @@ func (n *news) failure(err error) {
 		delete(n.said, key)
 		return
 	}
-	text, level := oneLine(err.Error()), hclog.Error
-	if n.said[key] == text {
-		level = hclog.Debug
-	} else if enroll.IsTemporary(err) {
+	text, level := "failed: "+oneLine(err.Error()), hclog.Error
+	switch {
+	case errors.Is(err, pki.ErrPending):
+		text, level = "waiting: "+oneLine(err.Error()), hclog.Warn
+	case enroll.IsTemporary(err):
 		level = hclog.Warn
 	}
+	if n.said[key] == text {
+		level = hclog.Debug
+	}
 	n.said[key] = text
-	n.log.Log(level, fmt.Sprintf("failed: %s", text))
+	n.log.Log(level, text)
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"icinga-enroll/enroll"
@@ -39,9 +37,6 @@ func metrics(s enroll.Status, now time.Time) []byte {
 
 // writeMetrics replaces file where something has changed.
 func writeMetrics(file string, s enroll.Status, now time.Time) error {
-	if !strings.HasSuffix(file, ".prom") {
-		return errors.New("metrics.textfile: node_exporter reads only files whose names end in .prom")
-	}
 	dir, err := platform.OpenDir(filepath.Dir(file))
 	if err != nil {
 		return fmt.Errorf("metrics.textfile: %w", err)

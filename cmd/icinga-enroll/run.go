@@ -87,7 +87,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	defer signal.Stop(reload)
 
 	d.log.Info("started", "version", version(), "config", d.config.file, "state", d.enroller.StateDir)
-	d.tell(d.notify.Ready) // before the first enrolment: a boot must not hang on the network
+	if err := d.enroller.Mend(ctx); err != nil {
+		d.news.failure(err) // the first round says so again, and goes on from there
+	}
+	// Before the first enrolment: a boot must not hang on the network. But after
+	// mending: the agent starts when this is ready.
+	d.tell(d.notify.Ready)
 	loop := renew.Loop{
 		Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
 		Wake: reload, OnWake: d.reload,

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +40,8 @@ func TestScript(t *testing.T) {
 		"noticket":     cmdNoTicket,
 		"install":      cmdInstallCert,
 		"awaitrequest": cmdAwaitRequest,
+		"await":        cmdAwait,
+		"signal":       cmdSignal,
 		"filemode":     cmdFileMode,
 	})
 }
@@ -292,6 +296,34 @@ func cmdAwaitRequest(ts *testscript.TestScript, _ bool, _ []string) {
 		case <-tick.C:
 		case <-deadline:
 			ts.Fatalf("no request on the CA's list after 30 s")
+		}
+	}
+}
+
+// signal TERM|HUP sends it to what runs in the background.
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(signals[args[0]]))
+	}
+}
+
+// await FILE REGEXP waits until a file that another process writes matches.
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(60 * time.Second)
+	for {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && want.Match(data) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s doesn't match %s after a minute: %s", args[0], args[1], data)
 		}
 	}
 }

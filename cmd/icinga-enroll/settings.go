@@ -288,5 +288,8 @@ func (c *loaded) absolute() error {
 			return usage("%s: %q must be an absolute path", c.where(key), path)
 		}
 	}
+	if file := c.Metrics.Textfile; file != "" && (!filepath.IsAbs(file) || filepath.Ext(file) != ".prom") {
+		return usage("%s: %q must be an absolute path that ends in .prom: node_exporter reads no others", c.where("metrics.textfile"), file)
+	}
 	return nil
 }

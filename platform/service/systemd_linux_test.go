@@ -1,0 +1,104 @@
+package service
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fakeSystemctl notes its arguments and fails where they contain failing.
+func fakeSystemctl(t *testing.T, failing string) (calls func() string) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	script := "#!/bin/sh\necho \"$@\" >>'" + log + "'\ncase \"$*\" in *" + failing + "*) echo no such luck >&2; exit 1 ;; esac\n"
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return func() string {
+		data, _ := os.ReadFile(log)
+		return string(data)
+	}
+}
+
+func TestInstallLeavesWhatWasThereWhenItFails(t *testing.T) {
+	for what, before := range map[string]string{"nothing": "", "another unit": "[Service]\n"} {
+		t.Run(what, func(t *testing.T) {
+			fakeSystemctl(t, "enable")
+			s := systemd{units: t.TempDir(), booted: true}
+			if before != "" {
+				if err := os.WriteFile(s.file("icinga-enroll"), []byte(before), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := s.install(t.Context(), example)
+			if err == nil || !strings.Contains(err.Error(), "no such luck") {
+				t.Errorf("got %v, want what systemctl complained of", err)
+			}
+			after, _ := os.ReadFile(s.file("icinga-enroll"))
+			if string(after) != before {
+				t.Errorf("left: %q", after)
+			}
+			if names, _ := os.ReadDir(s.units); len(names) > 1 || before == "" && len(names) > 0 {
+				t.Errorf("left: %v", names)
+			}
+		})
+	}
+}
+
+func TestPackagedUnitIsOnlyEnabled(t *testing.T) {
+	text, err := unit(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		packaged string
+		written  bool
+	}{
+		"the same":   {text, false},
+		"another":    {strings.ReplaceAll(text, "config.yml", "other.yml"), true},
+		"no package": {"", true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			calls := fakeSystemctl(t, "nothing")
+			s := systemd{units: t.TempDir(), packaged: []string{t.TempDir()}, booted: true}
+			if c.packaged != "" {
+				if err := os.WriteFile(filepath.Join(s.packaged[0], "icinga-enroll.service"), []byte(c.packaged), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.install(t.Context(), example); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(s.file("icinga-enroll")); (err == nil) != c.written {
+				t.Errorf("a unit of our own: %v, want %v", err == nil, c.written)
+			}
+			if !strings.Contains(calls(), "enable icinga-enroll.service\n") {
+				t.Errorf("not enabled: %s", calls())
+			}
+		})
+	}
+}
+
+func TestReadState(t *testing.T) {
+	for shown, want := range map[string]State{
+		"LoadState=not-found\nActiveState=inactive\nSubState=dead\n":        NotInstalled,
+		"LoadState=loaded\nActiveState=inactive\nSubState=dead\n":           Stopped,
+		"LoadState=masked\nActiveState=inactive\nSubState=dead\n":           Stopped,
+		"LoadState=loaded\nActiveState=active\nSubState=running\n":          Running,
+		"LoadState=loaded\nActiveState=reloading\nSubState=reload\n":        Running,
+		"LoadState=loaded\nActiveState=activating\nSubState=start\n":        Running,
+		"LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n": Failed,
+		"LoadState=loaded\nActiveState=failed\nSubState=failed\n":           Failed,
+		// Its unit was removed by hand while it ran.
+		"LoadState=not-found\nActiveState=active\nSubState=running\n": Running,
+	} {
+		if got, err := readState(shown); err != nil || got != want {
+			t.Errorf("%q: got %v, %v, want %v", shown, got, err, want)
+		}
+	}
+	if state, err := readState(""); err == nil {
+		t.Errorf("no answer is %v", state)
+	}
+}

@@ -1,0 +1,84 @@
+package service
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+//go:embed icinga-enroll.service.tmpl
+var unitTemplate string
+
+// unit returns the text of the systemd unit. (text/template would add half a
+// megabyte to the program: its reflection keeps the linker from dropping code.)
+func unit(c Config) (string, error) {
+	if strings.ContainsAny(c.Executable, "$\"'\\") {
+		return "", fmt.Errorf("%s: systemd doesn't start programs with such a path", c.Executable)
+	}
+	words := []string{quoteUnit(c.Executable)}
+	for _, argument := range c.Arguments {
+		// ExecStart alone knows variables.
+		words = append(words, quoteUnit(strings.ReplaceAll(argument, "$", "$$")))
+	}
+	folders, err := writable(c.WritePaths)
+	if err != nil {
+		return "", err
+	}
+	for i, folder := range folders {
+		folders[i] = quoteUnit(folder)
+	}
+	return strings.NewReplacer(
+		"@NAME@", c.Name,
+		"@DESCRIPTION@", strings.ReplaceAll(c.Description, "%", "%%"),
+		"@EXEC@", strings.Join(words, " "),
+		"@WRITE@", strings.Join(folders, " "),
+	).Replace(unitTemplate), nil
+}
+
+// quoteUnit makes one word of s, for systemd's splitting and its specifiers.
+func quoteUnit(s string) string {
+	s = strings.ReplaceAll(s, "%", "%%")
+	if s != "" && !strings.ContainsAny(s, " \"'\\;") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// stateParent is where this program's folder and Icinga's are.
+const stateParent = "/var/lib"
+
+// writable returns the folders that a service must be able to write to, to
+// write to paths. systemd opens only what exists when the service starts, so
+// for a path that isn't there yet it is the nearest folder above it.
+func writable(paths []string) ([]string, error) {
+	folders := []string{stateParent}
+	for _, path := range paths {
+		folder := filepath.Clean(path)
+		for folder != "/" {
+			info, err := os.Stat(folder)
+			if err == nil && info.IsDir() {
+				break
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			folder = filepath.Dir(folder)
+		}
+		if folder == "/" {
+			return nil, fmt.Errorf("%s isn't there: create it first, or the service would need the right to write everywhere", path)
+		}
+		if !within(folder, stateParent) && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	return folders, nil
+}
+
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}

@@ -1,0 +1,66 @@
+package service
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The whole unit is what packages ship and operators read.
+func TestUnit(t *testing.T) {
+	want, err := os.ReadFile("testdata/icinga-enroll.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := unit(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the unit is not testdata/icinga-enroll.service; it is:\n%s", got)
+	}
+}
+
+func TestUnitQuotes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `a "b" 100%`)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := example
+	c.Arguments = []string{"--config", `/etc/my files/$HOME 5%.yml`, "", "run"}
+	c.WritePaths = []string{dir}
+	text, err := unit(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`ExecStart=/usr/bin/icinga-enroll --config "/etc/my files/$$HOME 5%%.yml" "" run`,
+		`ReadWritePaths=/var/lib "` + filepath.Dir(dir) + `/a \"b\" 100%%"`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no line %s in:\n%s", want, text)
+		}
+	}
+}
+
+func TestProgramThatSystemdCantStart(t *testing.T) {
+	c := example
+	c.Executable = "/opt/$x/icinga-enroll"
+	if _, err := unit(c); err == nil {
+		t.Error("accepted")
+	}
+}
+
+// systemd can open only what is there when the service starts.
+func TestWritableIsTheNearestFolderThatExists(t *testing.T) {
+	dir := t.TempDir()
+	got, err := writable([]string{"/var/lib/x/y", dir + "/new/deep", dir, dir + "/"})
+	if want := []string{"/var/lib", dir}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if got, err := writable([]string{"/icinga-enroll-is-not-there/state"}); err == nil {
+		t.Errorf("got %q: the whole machine is writable", got)
+	}
+}

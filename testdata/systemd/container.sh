@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# A container with an init system of its own. Who uses it sets KIND and defines
+# is_up (has it booted?) and logs (what to show after a failure).
+
+[ "$(id -u)" -eq 0 ] || { echo "this needs root" >&2; exit 1; }
+CACHE=${CACHE:-/var/tmp/icinga-enroll-systemd}
+NSPAWN='' LEADER='' ROOT=''
+
+# ---- Output ---------------------------------------------------------------
+
+began=$EPOCHREALTIME
+ms_since() {
+	local now=$EPOCHREALTIME
+	echo $(((${now/[.,]/} - ${1/[.,]/}) / 1000))
+}
+
+ok() { printf 'ok   %6d ms  %s\n' "$(ms_since "$began")" "$*"; }
+
+fail() {
+	echo "FAIL $*" >&2
+	if [ -n "$LEADER" ] && [ -d "/proc/$LEADER" ]; then
+		logs >&2 || true
+	elif [ -n "$ROOT" ] && [ -e "$ROOT.console" ]; then
+		tail -n 20 "$ROOT.console" >&2
+	fi
+	exit 1
+}
+
+# expect CODE COMMAND… wants this exit code; the output is in $said.
+said=''
+expect() {
+	local want=$1 code=0
+	shift
+	said=$("$@" 2>&1) || code=$?
+	[ "$code" = "$want" ] || fail "$*: exit code $code, not $want: $said"
+}
+
+# within SECONDS COMMAND… waits until the command succeeds.
+within() {
+	local from=$EPOCHREALTIME limit=$(($1 * 1000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(ms_since "$from")" -lt "$limit" ] || fail "not within $limit ms: $*"
+		sleep 0.05
+	done
+}
+
+# ---- The container --------------------------------------------------------
+
+packages() {
+	if ! command -v mmdebstrap systemd-nspawn nsenter systemd-analyze pgrep >/dev/null; then
+		apt-get update -qq
+		apt-get install -y -qq --no-install-recommends mmdebstrap systemd systemd-container util-linux procps
+	fi
+}
+
+# base PACKAGES makes the root that every run starts from a copy of, out of the
+# packages that this machine itself is made of.
+base() {
+	[ ! -e "$CACHE/$KIND.complete" ] || return 0
+	local codename mirror
+	# shellcheck disable=SC1091
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	# shellcheck disable=SC2016 # apt-get fills it in
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Identifier: Packages' | sed -n 1p)
+	[ -n "$mirror" ] || fail "apt knows no source for $codename: run apt-get update"
+	rm -rf -- "${CACHE:?}/$KIND"
+	install -d -m 0700 "$CACHE"
+	mmdebstrap --quiet --variant=minbase --include="$1" "$codename" "$CACHE/$KIND" "$mirror"
+	: >"$CACHE/$KIND.complete"
+	ok "the root was made"
+}
+
+# copy_root makes the root of this run, with the program and a configuration.
+copy_root() {
+	ROOT=$(mktemp -d "$CACHE/run.XXXXXX")
+	cp -a --reflink=auto "$CACHE/$KIND/." "$ROOT"
+	install -m 0755 "$PROGRAM" "$ROOT/usr/bin/icinga-enroll"
+	install -d "$ROOT/etc/icinga-enroll" "$ROOT/etc/credstore"
+	# Nobody answers: the container's network has no other end.
+	cat >"$ROOT/etc/icinga-enroll/config.yml" <<-YAML
+		director: {url: "https://192.0.2.1/director"}
+		host: {name: container.example.com}
+		ca: {trust_on_first_use: true}
+	YAML
+	(umask 077 && echo 0123456789abcdef0123456789abcdef01234567 >"$ROOT/etc/credstore/template-key")
+}
+
+inside() { nsenter --target "$LEADER" --mount --uts --ipc --net --pid --cgroup -- "$@"; }
+
+boot() {
+	systemd-nspawn --quiet --boot --directory="$ROOT" --register=no --keep-unit --private-network \
+		--console=pipe </dev/null >>"$ROOT.console" 2>&1 &
+	NSPAWN=$!
+	within 20 pgrep -P "$NSPAWN"
+	LEADER=$(pgrep -P "$NSPAWN")
+	within 30 is_up
+}
+
+# end waits for the container to end with this exit code.
+end() {
+	local code=0
+	wait "$NSPAWN" || code=$?
+	NSPAWN='' LEADER=''
+	[ "$code" = "$1" ] || fail "the container ended with $code, not $1"
+}
+
+# clean_up is for every exit. The container's first process takes all others with it.
+clean_up() {
+	local code=$?
+	trap - EXIT
+	[ -z "$LEADER" ] || kill -KILL "$LEADER" 2>/dev/null || true
+	[ -z "$NSPAWN" ] || kill -KILL "$NSPAWN" 2>/dev/null || true
+	[ -z "$NSPAWN" ] || wait "$NSPAWN" 2>/dev/null || true
+	[ -z "$ROOT" ] || rm -rf --one-file-system -- "$ROOT" "$ROOT".* "$CACHE/.#${ROOT##*/}.lck"
+	exit "$code"
+}
+
+# container PACKAGES makes the root of this run.
+container() {
+	packages
+	trap clean_up EXIT
+	trap 'exit 1' INT TERM
+	base "$1"
+	copy_root
+}
