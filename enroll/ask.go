@@ -27,13 +27,18 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 	if errors.Is(err, selfservice.ErrKeyRejected) && n.canReregister() {
 		return n.registerAgain(ctx)
 	}
-	if errors.Is(err, selfservice.ErrKeyRejected) {
-		return outcome{}, fmt.Errorf("%w\n  If the host is to be registered anew: icinga-enroll once --director-reregister", err)
-	}
 	if err != nil {
-		return outcome{}, err
+		return outcome{}, adviseReregister(err)
 	}
 	return n.useParameters(told)
+}
+
+// adviseReregister says what can be done about a host key that is refused.
+func adviseReregister(err error) error {
+	if !errors.Is(err, selfservice.ErrKeyRejected) {
+		return err
+	}
+	return fmt.Errorf("%w\n  If the host is to be registered anew: icinga-enroll once --director-reregister", err)
 }
 
 func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {

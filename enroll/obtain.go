@@ -115,7 +115,7 @@ func (n *node) ticket(ctx context.Context) (secret.Text, error) {
 	}
 	ticket, err := n.Director.Ticket(ctx, n.hostKey())
 	if err != nil {
-		return ticket, err
+		return ticket, adviseReregister(err)
 	}
 	if n.Daemon && hash(ticket) == n.state.RefusedTicket && n.Now().Before(n.state.RefusedAt.Add(refusedFor)) {
 		return secret.Text{}, fmt.Errorf("the Director still gives the ticket that the CA has refused on %s; the likely cause is that the host was renamed in the Director. It is not shown again before %s; \"icinga-enroll once\" tries at once",

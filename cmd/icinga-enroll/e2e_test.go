@@ -85,6 +85,9 @@ var serversKeys = regexp.MustCompile(`("api_key": "|[?&]key=)[0-9a-f]{40}`)
 // lab ARG... runs the lab's program. What the servers print of keys isn't
 // what this program printed.
 func cmdLab(ts *testscript.TestScript, neg bool, program string, args []string) {
+	if args[0] == "stop" { // whatever becomes of the script, the lab is whole again
+		ts.Defer(func() { _ = exec.Command(program, "start", args[1]).Run() })
+	}
 	out, err := exec.Command(program, args...).CombinedOutput()
 	_, _ = ts.Stdout().Write(serversKeys.ReplaceAll(out, []byte("${1}(a key)")))
 	if (err != nil) != neg {

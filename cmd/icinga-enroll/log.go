@@ -77,8 +77,9 @@ func (n *news) step(s enroll.Step) {
 	n.log.Log(level, s.Name+": "+text)
 }
 
-// failure logs an error once, however often it comes back, and its end.
-func (n *news) failure(err error) {
+// failure logs an error once, however often it comes back, and its end. That of
+// a step that could wait has been said already.
+func (n *news) failure(err error, said bool) {
 	const key = "error"
 	switch {
 	case err == nil && n.said[key] == "":
@@ -95,7 +96,7 @@ func (n *news) failure(err error) {
 	case enroll.IsTemporary(err):
 		level = hclog.Warn
 	}
-	if n.said[key] == text {
+	if said || n.said[key] == text {
 		level = hclog.Debug
 	}
 	n.said[key] = text

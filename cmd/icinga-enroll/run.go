@@ -88,7 +88,7 @@ func (d *daemon) serve(ctx context.Context) error {
 
 	d.log.Info("started", "version", version(), "config", d.config.file, "state", d.enroller.StateDir)
 	if err := d.enroller.Mend(ctx); err != nil {
-		d.news.failure(err) // the first round says so again, and goes on from there
+		d.news.failure(err, false) // the first round says so again, and goes on from there
 	}
 	// Before the first enrolment: a boot must not hang on the network. But after
 	// mending: the agent starts when this is ready.
@@ -113,13 +113,14 @@ func (d *daemon) tell(manager func() error) {
 // ensure is one round. A setback counts as a failure here: it is tried again.
 func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	report, err := d.enroller.Ensure(ctx)
-	if err == nil {
+	setback := err == nil && report.Setback != nil
+	if setback {
 		err = report.Setback
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, err
 	}
-	d.news.failure(err)
+	d.news.failure(err, setback)
 	d.export()
 	if err != nil || report.Changed {
 		debug.FreeOSMemory() // a TLS handshake's worth of memory isn't needed for months
