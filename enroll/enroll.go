@@ -124,7 +124,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.adopt},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
-		{name: "key", do: n.prepareKey},
+		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true},
 		{name: "parameters", do: n.askParameters, canWait: true},
 		{name: "certificate", do: n.obtain},

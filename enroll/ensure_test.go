@@ -69,16 +69,21 @@ func (d *director) Ticket(context.Context, secret.Text) (secret.Text, error) {
 // authority signs with a CA of its own, in process.
 type authority struct {
 	ca      *pkitest.CA
-	asked   []string // addresses
+	trust   pki.Trust // that it was made with last
+	asked   []string  // addresses
+	names   []string  // that the last peer might have
+	probed  int
 	request func(address string, req pki.Request) (pki.Issued, error)
 }
 
 func (a *authority) Probe(context.Context, pki.Endpoint) (pki.Peer, error) {
+	a.probed++
 	return pki.Peer{Name: "master1", CA: a.ca.Certificate()}, nil
 }
 
 func (a *authority) Request(_ context.Context, ep pki.Endpoint, req pki.Request) (pki.Issued, error) {
 	a.asked = append(a.asked, ep.Address)
+	a.names = ep.Names
 	if a.request != nil {
 		return a.request(ep.Address, req)
 	}
@@ -113,7 +118,7 @@ func newNode(t *testing.T) *node {
 			CertsDir:    filepath.Join(dir, "certs"),
 		},
 		Director:  n.director,
-		Authority: func(pki.Trust) enroll.Authority { return n.authority },
+		Authority: func(t pki.Trust) enroll.Authority { n.authority.trust = t; return n.authority },
 		Machine: enroll.Machine{
 			Hostname:  func() (string, error) { return "web1", nil },
 			FQDN:      func(context.Context) (string, error) { return "Web1.Example.COM", nil },

@@ -161,7 +161,7 @@ func tlsConfig(check func([]*x509.Certificate) error) *tls.Config {
 func (c *Client) dial(ctx context.Context, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
+		dial = (&net.Dialer{FallbackDelay: 250 * time.Millisecond}).DialContext // IPv4 if IPv6 is slow (RFC 8305)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

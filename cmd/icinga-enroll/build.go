@@ -166,9 +166,15 @@ func withPort(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), pki.DefaultPort
+		if strings.HasPrefix(address, "[") != strings.HasSuffix(address, "]") {
+			host = ""
+		}
+	}
+	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
+		host = ""
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
-	if host == "" || err != nil || number == 0 || strings.ContainsAny(host, " /,[]@") || strings.Count(host, ":") == 1 {
+	if host == "" || err != nil || number == 0 || strings.ContainsAny(host, " /,[]@") {
 		return "", fmt.Errorf("%q is not of the form host:port", address)
 	}
 	return net.JoinHostPort(host, port), nil
