@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 	"icinga-enroll/platform/service"
 	"icinga-enroll/renew"
 	"icinga-enroll/selfservice"
@@ -123,7 +123,7 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	d.news.failure(err, setback)
 	d.export()
 	if err != nil || report.Changed {
-		debug.FreeOSMemory() // a TLS handshake's worth of memory isn't needed for months
+		platform.ReturnMemory() // none of it is needed for months
 	}
 	return report.Next, err
 }

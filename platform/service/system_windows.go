@@ -42,6 +42,10 @@ func (l library) uninstall(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	// The library removes the event source, and fails where there is none.
+	if err := addEventSource(name); err != nil {
+		return explain(err)
+	}
 	return explain(s.Uninstall())
 }
 
@@ -66,7 +70,10 @@ func adjust(c Config) error {
 	if err := s.UpdateConfig(is); err != nil {
 		return err
 	}
-	return recoverFrom(s)
+	if err := recoverFrom(s); err != nil {
+		return err
+	}
+	return addEventSource(c.Name)
 }
 
 // recoverFrom sets the pauses before the first, the second and every other
