@@ -70,3 +70,4 @@ clean:
 
 bench: build lab
 	testdata/bench/compare
+	testdata/bench/idle
