@@ -30,6 +30,7 @@ func TestLab(t *testing.T) {
 		"filemode": cmdFileMode,
 		"await":    cmdAwait,
 		"signal":   cmdSignal,
+		"plugin":   cmdPlugin,
 		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
 		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },
@@ -114,5 +115,14 @@ func cmdOnList(ts *testscript.TestScript, program string, args []string) {
 	}
 	if fmt.Sprint(count) != args[1] {
 		ts.Fatalf("%d requests for %s on the CA's list, want %s", count, args[0], args[1])
+	}
+}
+
+// plugin FILE builds the program as users have it: the icinga-enroll of the
+// scripts is the test's own program, which only runs under the test.
+func cmdPlugin(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := exec.Command("go", "build", "-o", ts.MkAbs(args[0]), ".").CombinedOutput()
+	if err != nil {
+		ts.Fatalf("go build: %v\n%s", err, out)
 	}
 }

@@ -9,22 +9,37 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform/service"
 )
 
 // logger writes text or JSON. Under systemd the journal has the time already,
-// and takes the level from the beginning of a line.
+// and takes the level from the beginning of a line. A service of Windows has no
+// standard error: it writes text to the event log, which has time and level.
 func (c *loaded) logger(w io.Writer) hclog.Logger {
+	events, err := service.EventLog(serviceName)
 	journal := os.Getenv("JOURNAL_STREAM") != "" && c.Log.Format == "text"
-	if journal {
+	switch {
+	case events != nil:
+		w = eventWriter(events)
+	case journal:
 		w = journalWriter(w)
 	}
-	return hclog.New(&hclog.LoggerOptions{
+	log := hclog.New(&hclog.LoggerOptions{
 		Name:        "icinga-enroll",
 		Level:       hclog.LevelFromString(c.Log.Level),
-		JSONFormat:  c.Log.Format == "json",
-		DisableTime: journal,
+		JSONFormat:  c.Log.Format == "json" && events == nil,
+		DisableTime: journal || events != nil,
 		Output:      w,
 	})
+	if err != nil {
+		log.Warn("logging to standard error", "error", err)
+	}
+	return log
+}
+
+// eventWriter makes an event of each line; debugging is information there.
+func eventWriter(e *service.Events) io.Writer {
+	return hclog.NewLeveledWriter(e.Info, map[hclog.Level]io.Writer{hclog.Warn: e.Warning, hclog.Error: e.Error})
 }
 
 // journalWriter puts the priorities of syslog(3) before each line, as sd-daemon(3) says.

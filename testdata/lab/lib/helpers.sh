@@ -163,6 +163,39 @@ helper_endpoint() {
 	master_api objects/endpoints -G --data-urlencode "endpoint=$1"
 }
 
+# check runs the command as the check of a service that exists as long as that
+# takes, and prints the service's last_check_result. A $ in it is Icinga's.
+helper_check() {
+	want $# 1
+	local command answer end=$((EPOCHSECONDS + 60))
+	check_name=lab-check-$$-$EPOCHSECONDS # not local: the trap needs it
+	# shellcheck disable=SC2016 # PHP's variables
+	command=$(php -r 'echo json_encode(array_slice($argv, 1));' -- "$@")
+	trap 'master_api "objects/checkcommands/$check_name?cascade=1" -X DELETE -o /dev/null' EXIT
+	check_object checkcommands "$check_name" "{\"command\":$command}"
+	check_object hosts "$check_name" "{\"check_command\":\"$check_name\",\"enable_active_checks\":false}"
+	check_object services "$check_name!it" "{\"check_command\":\"$check_name\",\"enable_active_checks\":false}"
+	master_api actions/reschedule-check -o /dev/null --json "{\"service\":\"$check_name!it\",\"force\":true}"
+	while ((EPOCHSECONDS < end)); do
+		answer=$(master_api "objects/services/$check_name!it?attrs=last_check_result")
+		[[ $answer == *'"last_check_result":null'* ]] || break
+		sleep 0.1
+	done
+	# shellcheck disable=SC2016 # PHP's variables
+	php -r '
+		$result = json_decode($argv[1])->results[0]->attrs->last_check_result;
+		if ($result === null) { fwrite(STDERR, "lab: the master has not run it within a minute\n"); exit(1); }
+		echo json_encode($result, JSON_PRETTY_PRINT | JSON_UNESCAPED_SLASHES), "\n";
+	' -- "$answer"
+}
+
+# check_object TYPE NAME ATTRS makes an object on the running master.
+check_object() {
+	local answer
+	answer=$(master_api "objects/$1/$2" --no-fail --fail-with-body -X PUT --json "{\"attrs\":$3}") ||
+		fail "the master refuses the object: $answer"
+}
+
 helper_master_log() { cat "$LAB_MASTER_LOG"; }
 
 helper_icinga2() { icinga master "$@"; }
