@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -129,6 +130,16 @@ func (d *Dir) Remove(name string) error {
 		return explain("remove "+d.join(name), err)
 	}
 	return nil
+}
+
+// Public reports whether accounts other than the file's owner and group may read
+// or change it. On Windows the mode doesn't tell.
+func (d *Dir) Public(name string) (bool, error) {
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return false, explain("look at "+d.join(name), err)
+	}
+	return info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows", nil
 }
 
 // Sweep removes the files that processes have left here which were killed while
