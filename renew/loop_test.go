@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,8 @@ import (
 // rig runs a Loop in a bubble, with a clock that can be set.
 type rig struct {
 	loop   *renew.Loop
-	offset time.Duration // of the wall clock against the bubble's time
-	calls  []time.Time   // of Ensure, in the bubble's time
+	offset atomic.Int64 // of the wall clock against the bubble's time, in nanoseconds
+	calls  []time.Time  // of Ensure, in the bubble's time
 	ticks  []time.Time
 	woken  int
 	wake   chan os.Signal
@@ -46,7 +47,7 @@ func newRig(answer func(call int) (time.Time, error)) *rig {
 			}
 		},
 		Log:    hclog.NewNullLogger(),
-		Now:    func() time.Time { return time.Now().Add(r.offset) },
+		Now:    func() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) },
 		Wake:   r.wake,
 		OnWake: func() { r.woken++ },
 		Tick:   func() { r.ticks = append(r.ticks, time.Now()) },
@@ -107,7 +108,7 @@ func TestLoopComesBackWhenItIsDue(t *testing.T) {
 func TestJumpForwardIsSeenWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(func(int) (time.Time, error) { return time.Now().Add(50 * time.Minute), nil })
-		time.AfterFunc(10*time.Minute+30*time.Second, func() { r.offset = 40 * time.Minute })
+		time.AfterFunc(10*time.Minute+30*time.Second, func() { r.offset.Store(int64(40 * time.Minute)) })
 		r.run(t, 12*time.Minute)
 		if p := r.pauses(); len(p) != 1 || p[0] > 11*time.Minute+30*time.Second {
 			t.Errorf("pauses are %v, want one that ends within a minute of the jump", p)
@@ -120,8 +121,8 @@ func TestJumpForwardIsSeenWithinAMinute(t *testing.T) {
 func TestJumpBackIsSeenWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(func(int) (time.Time, error) { return time.Time{}, nil })
-		r.offset = 10 * 365 * day
-		time.AfterFunc(10*time.Minute+30*time.Second, func() { r.offset = 0 })
+		r.offset.Store(int64(10 * 365 * day))
+		time.AfterFunc(10*time.Minute+30*time.Second, func() { r.offset.Store(0) })
 		r.run(t, 12*time.Minute)
 		if p := r.pauses(); len(p) != 1 || p[0] > 11*time.Minute+30*time.Second {
 			t.Errorf("pauses are %v, want one that ends within a minute of the jump", p)
