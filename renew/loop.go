@@ -13,6 +13,11 @@ const (
 	// lookAgain is how long a quiet loop stays away: the files of a certificate
 	// may have been changed or removed by somebody else.
 	lookAgain = 12 * time.Hour
+	// overdue is how long a loop stays away when something is due and all that
+	// can be done about it has been: the CA's clock says that it isn't, say.
+	overdue = time.Hour
+	// atLeast is the shortest pause after a good round, whatever is due when.
+	atLeast = time.Minute
 	// tick is how often the wall clock is compared: timers stand still while a
 	// machine sleeps, and clocks are set.
 	tick = time.Minute
@@ -59,21 +64,20 @@ type Loop struct {
 func (l *Loop) Run(ctx context.Context) error {
 	pauses := newPauses()
 	for ctx.Err() == nil {
-		began := l.now()
 		next, err := l.Ensure(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		at := earlier(next, began.Add(lookAgain))
+		now := l.now()
+		pause := untilDue(next, now)
 		if err != nil {
-			verdict, atLeast := l.Judge(err)
-			pause := max(pauses.next(verdict), atLeast)
-			at = l.now().Add(pause)
+			verdict, asked := l.Judge(err)
+			pause = max(pauses.next(verdict), asked)
 			l.Log.Debug("trying again", "in", pause.Round(time.Second).String())
 		} else {
 			pauses = newPauses()
 		}
-		l.waitUntil(ctx, at)
+		l.waitUntil(ctx, now.Add(pause))
 	}
 	return ctx.Err()
 }
@@ -82,11 +86,16 @@ func (l *Loop) Run(ctx context.Context) error {
 // the machine sleeps.
 func (l *Loop) now() time.Time { return l.Now().Round(0) }
 
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
+// untilDue is the pause after a good round.
+func untilDue(next, now time.Time) time.Duration {
+	switch left := next.Sub(now); {
+	case next.IsZero():
+		return lookAgain
+	case left <= 0:
+		return overdue
+	default:
+		return max(atLeast, min(left, lookAgain))
 	}
-	return a
 }
 
 func (l *Loop) waitUntil(ctx context.Context, at time.Time) {

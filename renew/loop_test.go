@@ -103,6 +103,22 @@ func TestLoopComesBackWhenItIsDue(t *testing.T) {
 	})
 }
 
+// Where nothing more can be done about what is due (the CA's clock says that it
+// isn't), or a CA gives certificates that are due at once, nobody is flooded.
+func TestWhatStaysDueIsNotAskedForAgainAtOnce(t *testing.T) {
+	for what, next := range map[string]time.Duration{"overdue": -time.Hour, "due now": 0, "due in a second": time.Second} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(func(int) (time.Time, error) { return time.Now().Add(next), nil })
+				r.run(t, 10*time.Minute)
+				if n := len(r.calls); n > 11 {
+					t.Errorf("Ensure was called %d times in 10 minutes", n)
+				}
+			})
+		})
+	}
+}
+
 // A machine that sleeps stops its timers; a clock that is set forward makes the
 // date come sooner. Both are seen within a minute.
 func TestJumpForwardIsSeenWithinAMinute(t *testing.T) {
