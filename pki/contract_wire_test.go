@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,16 +60,20 @@ func frame(id, method, params string) string {
 }
 
 // pendingTwice asks for approval twice on one connection.
+// either stands between what different versions answer.
+const either = " | "
+
 func pendingTwice(t *testing.T, a authority) (send string, want []string) {
 	s := newScene(t, a)
 	request := frame("1", "pki::RequestCertificate", fmt.Sprintf(`{"cert_request":%q}`, pki.EncodeCertificates(s.request)))
 	answer := fmt.Sprintf("Certificate request for CN '%s' is pending. Waiting for approval from the parent Icinga instance.", s.cn)
-	return request + request, []string{"hello", `status 2 to "1": ` + answer, "EOF"}
+	pending := `status 2 to "1": ` + answer
+	return request + request, []string{"hello", pending, "EOF" + either + pending}
 }
 
 func runWire(t *testing.T, a authority) {
 	send, want := pendingTwice(t, a)
-	rows := append(wire[:len(wire):len(wire)], wireRow{"a pending answer is the last (2.13)", send, want})
+	rows := append(wire[:len(wire):len(wire)], wireRow{"a pending answer is the last (2.13), or not (2.14)", send, want})
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			conn, err := tls.Dial("tcp", a.master().Address, &tls.Config{InsecureSkipVerify: true})
@@ -79,7 +84,7 @@ func runWire(t *testing.T, a authority) {
 			noError(t, err)
 			r := bufio.NewReader(conn)
 			for i, want := range row.want {
-				if got := describe(t, r); got != want {
+				if got := describe(t, r); !slices.Contains(strings.Split(want, either), got) {
 					t.Fatalf("message %d is %s, want %s", i, got, want)
 				}
 			}
