@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,23 +27,35 @@ const (
 	reasonRekeyed  = "rekeyed"
 )
 
-// runHooks tells of the certificate in force, again at every run until all
-// hooks have ended well. A hook that fails undoes nothing.
+// runHooks tells of the certificate in force, each hook until it has ended well
+// once. One that fails is run again by the next run, and undoes nothing.
 func (n *node) runHooks(ctx context.Context) (outcome, error) {
 	if n.state.HooksDue == "" || n.pair == nil {
 		return outcome{}, nil
 	}
+	var failed []string
 	for _, argv := range n.Hooks.PostRenew {
+		name := fmt.Sprintf("%q", argv)
+		if slices.Contains(n.state.HooksTold, name) {
+			continue
+		}
 		output, err := n.Hooks.Run(ctx, argv, n.hookEnv(n.state.HooksDue))
 		if err != nil {
-			n.setback = temporary{fmt.Errorf("hooks.post_renew: %q: %w; it printed: %s", argv, err, printed(output))}
-			return warns("%q failed and is run again next time: %s; it printed: %s", argv, err, printed(output))
+			failed = append(failed, fmt.Sprintf("%s: %s; it printed: %s", name, err, printed(output)))
+			continue
 		}
-		n.note(Step{Name: "hook", Text: fmt.Sprintf("%q ended well; it printed: %s", argv, printed(output))})
+		n.note(Step{Name: "hook", Text: fmt.Sprintf("%s ended well; it printed: %s", name, printed(output))})
+		n.state.HooksTold = append(n.state.HooksTold, name)
 	}
-	n.state.HooksDue = ""
+	if len(failed) == 0 {
+		n.state.HooksDue, n.state.HooksTold = "", nil
+	}
 	if err := n.save(); err != nil {
 		return outcome{}, err
+	}
+	if len(failed) > 0 {
+		n.setback = temporary{fmt.Errorf("hooks.post_renew: %s", strings.Join(failed, "; "))}
+		return warns("failed, and run again next time: %s", strings.Join(failed, "; "))
 	}
 	return changed("%d told", len(n.Hooks.PostRenew))
 }

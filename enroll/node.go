@@ -250,7 +250,8 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 	now := newStatus(r, err, n.Now(), before)
 	if now.LastError != nil && before.LastError == nil {
 		if herr := n.tellFailure(ctx, errors.New(now.LastError.Message)); herr != nil {
-			r.Steps = append(r.Steps, Step{Name: "hooks", Text: herr.Error(), Warning: true})
+			n.note(Step{Name: "hooks", Text: herr.Error(), Warning: true})
+			r.Steps = n.steps
 		}
 	}
 	if werr := writeStatus(n.dir, now, before); werr != nil && err == nil {

@@ -67,6 +67,9 @@ func (n *node) replace(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, pki.ErrNotDue) && len(failed) > 0 {
+			return failed // what kept the new key away is what somebody should know
+		}
 		failed = append(failed, fmt.Errorf("with the same key: %w", err))
 	}
 	return failed

@@ -7,19 +7,36 @@ import (
 	"icinga-enroll/platform"
 )
 
-// runningFile is held locked by the daemon for as long as it lives.
-const runningFile = "running"
+// The daemon holds two files locked for as long as it lives: one that only it
+// can open, so that there is one daemon, and one that everybody can look at.
+const (
+	daemonFile  = "daemon"
+	runningFile = "running"
+)
 
-// MarkRunning makes [Running] true for this state folder until release is called.
-func MarkRunning(ctx context.Context, stateDir string) (release func() error, err error) {
+// MarkRunning makes [Running] true for this state folder until release is
+// called. Where another daemon cares for it the error is [*platform.LockedError].
+func MarkRunning(ctx context.Context, stateDir string) (release func(), err error) {
 	dir, err := platform.MakeDir(stateDir, 0o755)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = dir.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, time.Second) // somebody who looks holds it for a moment
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	return dir.Mark(ctx, runningFile)
+	alone, err := dir.Lock(ctx, daemonFile)
+	if err != nil {
+		return nil, err
+	}
+	// Any account could hold this one, so it is only a sign: without it checks
+	// see no daemon, and the care goes on.
+	seen, err := dir.Mark(ctx, runningFile)
+	return func() {
+		_ = alone()
+		if err == nil {
+			_ = seen()
+		}
+	}, nil
 }
 
 // Running reports whether a daemon cares for stateDir. It needs no privilege.

@@ -31,7 +31,8 @@ type State struct {
 	CA           string                  `json:"ca,omitempty"` // PEM; every CA certificate that was trusted, the oldest first
 	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`
 	Pending      *Waiting                `json:"pending,omitempty"`
-	HooksDue     string                  `json:"hooks_due,omitempty"` // the reason that hooks.post_renew has not been told yet
+	HooksDue     string                  `json:"hooks_due,omitempty"`  // the reason that hooks.post_renew has not been told yet
+	HooksTold    []string                `json:"hooks_told,omitempty"` // those of them that have ended well
 
 	// A ticket that the CA has refused, as its SHA-256 in hex: masters log
 	// refused tickets in plain, so it isn't shown again at every try.

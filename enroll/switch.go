@@ -102,7 +102,7 @@ func (n *node) settleSwitch() error {
 	n.settleName()
 	n.state.Pending, n.state.RefusedTicket = nil, ""
 	if len(n.Hooks.PostRenew) > 0 {
-		n.state.HooksDue = cmp.Or(n.reason, reasonRenewed)
+		n.state.HooksDue, n.state.HooksTold = cmp.Or(n.reason, reasonRenewed), nil
 	}
 	if err := n.save(); err != nil {
 		return err

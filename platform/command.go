@@ -33,8 +33,11 @@ func Run(ctx context.Context, argv, env []string) (output string, err error) {
 	cmd.WaitDelay = time.Second // for children that hold the output open
 	endTogether(cmd)
 	err = cmd.Run()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("it was ended after %s: %w", commandLimit, ctx.Err())
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("it was ended, as it should be done within %s: %w", commandLimit, ctx.Err())
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it was ended, since this program is to end: %w", ctx.Err())
 	}
 	return strings.TrimSpace(string(out)), err
 }

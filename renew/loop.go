@@ -155,7 +155,7 @@ func (p *pauses) next(v Verdict) time.Duration {
 		}
 		return pause
 	case Despair:
-		return jittered(rarely, rarely).NextBackOff()
+		return max(rarely/12, jittered(rarely, rarely).NextBackOff())
 	default:
 		return p.retry.NextBackOff()
 	}

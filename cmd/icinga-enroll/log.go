@@ -92,6 +92,9 @@ func (n *news) step(s enroll.Step) {
 	n.log.Log(level, s.Name+": "+text)
 }
 
+// forget has the next word of a step logged, whatever was said before.
+func (n *news) forget(step string) { delete(n.said, step) }
+
 // failure logs an error once, however often it comes back, and its end. That of
 // a step that could wait has been said already.
 func (n *news) failure(err error, said bool) {

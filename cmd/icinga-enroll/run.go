@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -62,6 +63,9 @@ func (d *daemon) configure() error {
 	if err != nil {
 		return err
 	}
+	if d.config != nil && c.Paths.State != d.config.Paths.State {
+		return usage("%s has changed: restart the service for that, and move the folder first", c.where("paths.state"))
+	}
 	e, done, err := c.enroller(d.observe)
 	if err != nil {
 		return err
@@ -78,10 +82,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	defer func() { d.done() }()
 	release, err := enroll.MarkRunning(ctx, d.enroller.StateDir)
 	if err != nil {
-		d.log.Warn("checks can't see that this runs", "error", err)
-	} else {
-		defer func() { _ = release() }()
+		return fmt.Errorf("another icinga-enroll run may care for this state folder: %w", err)
 	}
+	defer release()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
@@ -144,7 +147,9 @@ func (d *daemon) export() {
 	}
 	if err != nil {
 		d.news.step(enroll.Step{Name: "metrics", Text: err.Error(), Warning: true})
+		return
 	}
+	d.news.forget("metrics")
 }
 
 // reload reads the configuration again and says what has changed in it.
