@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,4 +192,24 @@ func TestTheCARollsOver(t *testing.T) {
 			t.Error("ca.crt doesn't hold both certificates of the CA")
 		}
 	})
+}
+
+// A daemon that lives for a year must not grow.
+func TestAYearLeavesNothingInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.live(t, 10*day)
+		before := heap()
+		w.live(t, year)
+		if grown := int64(heap()) - int64(before); grown > 1<<20 {
+			t.Errorf("the heap has grown by %d bytes in a year", grown)
+		}
+	})
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
