@@ -120,8 +120,8 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	if setback {
 		err = report.Setback
 	}
-	if ctx.Err() != nil {
-		return time.Time{}, err
+	if ctx.Err() != nil && err != nil {
+		return time.Time{}, err // it was interrupted: no news
 	}
 	d.news.failure(err, setback)
 	d.export()
