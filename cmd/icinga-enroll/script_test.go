@@ -314,7 +314,7 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(3 * time.Minute) // pauses between tries grow
 	for {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && want.Match(data) {
@@ -323,7 +323,7 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			ts.Fatalf("%s doesn't match %s after a minute: %s", args[0], args[1], data)
+			ts.Fatalf("%s doesn't match %s after 3 minutes: %s", args[0], args[1], data)
 		}
 	}
 }
