@@ -55,8 +55,8 @@ func TestOwnLinksAreFollowed(t *testing.T) {
 		os.Symlink(filepath.Join(path, "real"), filepath.Join(path, "links", "absolute")),
 		os.Symlink("../../real/./folder/../folder", filepath.Join(path, "links", "below", "relative")),
 		os.Symlink("below/relative", filepath.Join(path, "links", "twice")),
-		os.Mkdir(filepath.Join(path, "shared"), 0o755), os.Chmod(filepath.Join(path, "shared"), 0o777),
-		os.Symlink("../shared/../real/folder", filepath.Join(path, "links", "back")),
+		os.Mkdir(filepath.Join(path, "open"), 0o755), os.Chmod(filepath.Join(path, "open"), 0o777),
+		os.Symlink("../open/../real/folder", filepath.Join(path, "links", "back")),
 		// The kernel's "..", not that of the text: two folders up from "folder".
 		os.Symlink("below/relative/../../real/folder", filepath.Join(path, "links", "up")),
 	)
