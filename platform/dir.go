@@ -29,14 +29,6 @@ type Owner struct {
 	given    bool
 }
 
-// String returns "uid 112, gid 118", or "" for the zero Owner.
-func (o Owner) String() string {
-	if !o.given {
-		return ""
-	}
-	return fmt.Sprintf("uid %d, gid %d", o.uid, o.gid)
-}
-
 // OpenDir opens the folder at path. If it isn't there, the error is
 // [fs.ErrNotExist].
 //

@@ -3,8 +3,6 @@ package service
 import (
 	"net"
 	"os"
-	"strconv"
-	"time"
 )
 
 // Notifier tells systemd how the service is (sd_notify(3)). Where systemd
@@ -25,8 +23,8 @@ func (n Notifier) Reloading() error { return n.send("RELOADING=1") }
 // Stopping says that the service is about to end.
 func (n Notifier) Stopping() error { return n.send("STOPPING=1") }
 
-// Watchdog says that the service is alive. Say it at least twice in every
-// [WatchdogInterval], or systemd kills and restarts the service.
+// Watchdog says that the service is alive. Say it at least twice in the unit's
+// WatchdogSec, which is ten minutes, or systemd kills and restarts the service.
 func (n Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
 
 // send does it in one datagram. package net knows that a name that begins
@@ -44,17 +42,4 @@ func (n Notifier) send(state string) error {
 		err = cerr
 	}
 	return err
-}
-
-// WatchdogInterval is how long systemd waits for a [Notifier.Watchdog] before it
-// kills this process. 0: it doesn't watch this process.
-func WatchdogInterval() time.Duration {
-	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
-		return 0
-	}
-	us, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
-	if err != nil || us <= 0 || us > int64(1<<63-1)/int64(time.Microsecond) {
-		return 0
-	}
-	return time.Duration(us) * time.Microsecond
 }

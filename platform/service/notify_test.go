@@ -63,25 +63,3 @@ func TestNotifyNobody(t *testing.T) {
 		t.Error("a socket that isn't there takes messages")
 	}
 }
-
-func TestWatchdogInterval(t *testing.T) {
-	me := strconv.Itoa(os.Getpid())
-	for _, c := range []struct {
-		usec, pid string
-		want      time.Duration
-	}{
-		{"600000000", me, 10 * time.Minute},
-		{"600000000", "", 10 * time.Minute},
-		{"600000000", "1", 0}, // meant for another process
-		{"", me, 0},
-		{"x", me, 0},
-		{"-5", me, 0},
-		{"9223372036854775807", me, 0}, // more than a Duration holds
-	} {
-		t.Setenv("WATCHDOG_USEC", c.usec)
-		t.Setenv("WATCHDOG_PID", c.pid)
-		if got := WatchdogInterval(); got != c.want {
-			t.Errorf("%+v: got %v", c, got)
-		}
-	}
-}
