@@ -24,10 +24,7 @@ type Dir struct {
 // Owner is the account and group that a file belongs to. The zero Owner is the
 // account that runs this program. Only root can give files away: in any other
 // process, and on Windows, every Owner means the zero one.
-type Owner struct {
-	uid, gid int
-	given    bool
-}
+type Owner struct{ account }
 
 // OpenDir opens the folder at path. If it isn't there, the error is
 // [fs.ErrNotExist].

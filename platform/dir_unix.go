@@ -12,9 +12,15 @@ import (
 // openWithoutWaiting lets a FIFO be opened at once.
 const openWithoutWaiting = syscall.O_NONBLOCK
 
+// account is what an [Owner] is here.
+type account struct {
+	uid, gid int
+	given    bool
+}
+
 func ownerOf(info fs.FileInfo) Owner {
 	stat := info.Sys().(*syscall.Stat_t)
-	return Owner{uid: int(stat.Uid), gid: int(stat.Gid), given: true}
+	return Owner{account{uid: int(stat.Uid), gid: int(stat.Gid), given: true}}
 }
 
 // give sets the owner, then the mode: a change of owner takes bits away from

@@ -26,6 +26,9 @@ func makeFolder(path string, perm fs.FileMode) (*os.Root, error) {
 	return os.OpenRoot(path)
 }
 
+// account is what an [Owner] is here: nothing.
+type account struct{}
+
 func ownerOf(fs.FileInfo) Owner { return Owner{} }
 
 // give does nothing: a file has the owner and the rights that its folder hands

@@ -57,7 +57,7 @@ func TestNewFoldersAndFilesBecomeTheAgents(t *testing.T) {
 	defer func() { _ = d.Close() }()
 	owner, err := d.Owner()
 	must(t, err, d.WriteFile("given", nil, 0o640, owner), d.WriteFile("kept", nil, 0o640, Owner{}))
-	if want := (Owner{uid: agentUID, gid: agentGID, given: true}); owner != want {
+	if want := (Owner{account{uid: agentUID, gid: agentGID, given: true}}); owner != want {
 		t.Errorf("the owner is %+v, want %+v", owner, want)
 	}
 	wantOwner(t, filepath.Join(path, "a"), agentUID, agentGID)
