@@ -29,7 +29,7 @@ func makeFolder(path string, perm fs.FileMode) (*os.Root, error) {
 // account is what an [Owner] is here: nothing.
 type account struct{}
 
-func ownerOf(fs.FileInfo) Owner { return Owner{} }
+func ownerOf(fs.FileInfo) Owner { return Owner{account{}} }
 
 // give does nothing: a file has the owner and the rights that its folder hands
 // down. A mode could only make it read-only, and then not replaceable.

@@ -18,7 +18,7 @@ const agentUID, agentGID = 4242, 4343
 
 func init() {
 	helpers["owned"] = func(d *Dir) string {
-		root := Owner{uid: 0, gid: 0, given: true}
+		root := Owner{account{uid: 0, gid: 0, given: true}}
 		return fmt.Sprint(becomeAgent(), "; ", d.WriteFile("mine", nil, 0o644, root))
 	}
 	helpers["denied"] = func(d *Dir) string {
@@ -41,7 +41,7 @@ func wantOwner(t *testing.T, path string, uid, gid int) {
 	t.Helper()
 	info, err := os.Lstat(path)
 	must(t, err)
-	if got, want := ownerOf(info), (Owner{uid, gid, true}); got != want {
+	if got, want := ownerOf(info), (Owner{account{uid, gid, true}}); got != want {
 		t.Errorf("%s belongs to %v, want %v", path, got, want)
 	}
 }
