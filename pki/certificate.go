@@ -47,13 +47,18 @@ func RequestCertificate(key crypto.Signer, cn string, now time.Time) (*x509.Cert
 // (`icinga2 pki sign-csr`). Icinga's protocol does not take it; see
 // [RequestCertificate].
 func CSR(key crypto.Signer, cn string) ([]byte, error) {
-	if cn == "" {
+	return CSRFor(key, pkix.Name{CommonName: cn})
+}
+
+// CSRFor is [CSR] for a subject that has more than a common name, such as O and
+// OU. Icinga's CA copies the subject as a whole (observed on 2.13.6).
+func CSRFor(key crypto.Signer, subject pkix.Name) ([]byte, error) {
+	if subject.CommonName == "" {
 		return nil, errNoName()
 	}
-	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: cn}}
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, key)
 	if err != nil {
-		return nil, permanentCause(err, "the CSR for %q can't be made", cn)
+		return nil, permanentCause(err, "the CSR for %q can't be made", subject.CommonName)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }

@@ -51,6 +51,8 @@ type Client struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now is the clock certificates are checked by; nil means [time.Now].
 	Now func() time.Time
+
+	certificate *tls.Certificate // shown to whoever asks, by [API] only; nil: none
 }
 
 // Probe connects, verifies the peer's chain and name, and sends nothing. An
@@ -138,7 +140,7 @@ func (c *Client) connect(ctx context.Context, address string, check func([]*x509
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn := tls.Client(raw, tlsConfig(check))
+	conn := tls.Client(raw, c.tlsConfig(check))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, handshakeError(address, err)
@@ -148,14 +150,20 @@ func (c *Client) connect(ctx context.Context, address string, check func([]*x509
 
 // tlsConfig replaces the check of host names, which Icinga's certificates don't
 // carry, by ours. It has no session cache: no handshake goes without the check.
-func tlsConfig(check func([]*x509.Certificate) error) *tls.Config {
-	return &tls.Config{
+func (c *Client) tlsConfig(check func([]*x509.Certificate) error) *tls.Config {
+	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies chain and name
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return check(state.PeerCertificates)
 		},
 	}
+	if c.certificate != nil {
+		// Not Certificates: of those Go shows none that the CA named by the server has
+		// not signed, and then nobody would say which certificate was refused.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate, nil }
+	}
+	return config
 }
 
 func (c *Client) dial(ctx context.Context, address string) (net.Conn, error) {

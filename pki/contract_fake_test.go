@@ -15,6 +15,8 @@ func TestContractFake(t *testing.T) {
 	a := newFake(t)
 	runContract(t, a)
 	runWire(t, a)
+	runAPIContract(t, a)
+	runAPIWire(t, a)
 }
 
 type fake struct {
@@ -24,8 +26,10 @@ type fake struct {
 
 func newFake(t *testing.T) *fake {
 	ca := newCA(t)
-	return &fake{ca, newServer(t, ca, "fake-master"),
+	f := &fake{ca, newServer(t, ca, "fake-master"),
 		newServer(t, ca, "fake-satellite", func(s *pkitest.Server) { s.Satellite = true })}
+	f.masterAt.SetEndpoint(pkitest.Endpoint{Name: "fake-satellite", Connected: true, LastMessage: time.Now()})
+	return f
 }
 
 func (f *fake) master() pki.Endpoint {
@@ -59,4 +63,14 @@ func (f *fake) sign(t *testing.T, key crypto.Signer, cn string, daysPast, daysLe
 	c, err := f.ca.Sign(key.Public(), cn, time.Now().AddDate(0, 0, -daysPast), time.Now().AddDate(0, 0, daysLeft))
 	noError(t, err)
 	return c
+}
+
+func (f *fake) addUser(_ *testing.T, u pkitest.APIUser) { f.masterAt.AddAPIUser(u) }
+
+func (f *fake) withoutSalt(t *testing.T) *pki.API {
+	ca := newCA(t)
+	ca.Salt = ""
+	server := newServer(t, ca, "saltless")
+	server.AddAPIUser(pkitest.APIUser{Name: "root", Password: "sesame", Permissions: []string{"*"}})
+	return &pki.API{Address: server.Addr(), Names: []string{"saltless"}, Trust: trusting(ca).Trust, User: "root", Password: secret.New("sesame")}
 }

@@ -129,10 +129,12 @@ func untrusted(format string, args ...any) error {
 const maxMessage = 300 // bytes of a server's text that an error shows
 
 // clean makes a server's text fit for a terminal and a log: one line, no
-// control or invisible characters, not endless, and without the ticket.
-func clean(text string, ticket secret.Text) string {
-	if !ticket.IsZero() {
-		text = strings.ReplaceAll(text, ticket.Reveal(), ticket.String())
+// control or invisible characters, not endless, and without the secrets.
+func clean(text string, secrets ...secret.Text) string {
+	for _, s := range secrets {
+		if !s.IsZero() {
+			text = strings.ReplaceAll(text, s.Reveal(), s.String())
+		}
 	}
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + "..."

@@ -129,11 +129,15 @@ func exchangeError(ctx context.Context, address string, err error) error {
 	case errors.Is(err, netstring.ErrMalformed) || errors.Is(err, errNoJSON):
 		return permanentCause(err, "%s does not answer as Icinga does: is it Icinga's port (5665)?", address)
 	case ctx.Err() != nil:
-		return temporaryCause(ctx.Err(), "%s gave no answer in time: the server is busy, or this was interrupted; try again", address)
+		return noAnswerInTime(ctx, address)
 	}
 	text := fmt.Sprintf("%s closed the connection without an answer. Known causes: an agent of this name is connected at this moment, "+
 		"the server's limit of anonymous clients is reached, or the server took more than 10 seconds; its log says more, try again", address)
 	return &failure{text: text, kind: ErrNoAnswer, cause: err, temporary: true}
+}
+
+func noAnswerInTime(ctx context.Context, address string) error {
+	return temporaryCause(ctx.Err(), "%s gave no answer in time: the server is busy, or this was interrupted; try again", address)
 }
 
 // Status codes of Icinga's answer.

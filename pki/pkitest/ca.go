@@ -1,7 +1,7 @@
 // Package pkitest is a fake Icinga 2 CA and an endpoint that speaks Icinga's
-// protocol, for tests and demonstrations. It answers as Icinga 2.13.6 was
-// observed to answer a client without a certificate; the contract tests of
-// package pki run against both.
+// protocol and its HTTP API, for tests and demonstrations. It answers as Icinga
+// 2.13.6 was observed to answer, JSON-RPC of a client without a certificate; the
+// contract tests of package pki run against both.
 package pkitest
 
 import (

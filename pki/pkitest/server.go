@@ -38,6 +38,8 @@ type Server struct {
 	mu        sync.Mutex
 	received  bytes.Buffer
 	forwarded map[string]result // by fingerprint: what the master has signed
+	users     map[string]APIUser
+	endpoints map[string]Endpoint
 }
 
 // NewServer listens on a free port of 127.0.0.1 with a certificate of ca for
@@ -48,7 +50,8 @@ func NewServer(ca *CA, name string, configure ...func(*Server)) (*Server, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{ca: ca, Certificate: certificate, forwarded: map[string]result{}}
+	s := &Server{ca: ca, Certificate: certificate, forwarded: map[string]result{},
+		users: map[string]APIUser{}, endpoints: map[string]Endpoint{name: {Name: name}}}
 	for _, c := range configure {
 		c(s)
 	}
@@ -99,7 +102,7 @@ func (s *Server) serve(raw net.Conn) {
 		return
 	}
 	if first[0] < '0' || first[0] > '9' { // the same port serves the REST API
-		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+		s.serveAPI(conn, r)
 		return
 	}
 	hello := netstring.Message{Version: "2.0", Method: "icinga::Hello", Params: json.RawMessage(`{"capabilities":1,"version":21306}`)}
