@@ -49,7 +49,7 @@ func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
 		return outcome{}, n.unregister(err)
 	}
 	n.state.Parameters = &told
-	if err := n.save(); err != nil {
+	if err := n.askIn(askEvery); err != nil {
 		return outcome{}, err
 	}
 	return says("zone %s, parents %v, CA server %s", told.ParentZone, parentNames(told), told.CAServer)
@@ -104,6 +104,7 @@ func (n *node) ask(ctx context.Context, req pki.Request) (pki.Issued, error) {
 	for _, ep := range endpoints {
 		issued, err := n.askPatiently(ctx, ep, req)
 		if err == nil {
+			n.state.EnrolledAt = &Reached{Name: issued.Peer.Name, Address: ep.Address}
 			return issued, nil
 		}
 		if final(err) {

@@ -15,6 +15,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -39,6 +40,7 @@ type Settings struct {
 
 	Reregister bool  // register again where the Director doesn't know the host key any more
 	Hooks      Hooks // whom to tell of a change
+	Agent      AgentSettings
 
 	KeyType pki.KeyType // zero: pki.ECDSAP256
 
@@ -72,11 +74,18 @@ type Authority interface {
 	Request(ctx context.Context, ep pki.Endpoint, req pki.Request) (pki.Issued, error)
 }
 
+// LocalAgent is what this package asks of this machine's own Icinga agent, with
+// this node's certificate.
+type LocalAgent interface {
+	Endpoints(ctx context.Context) ([]pki.EndpointState, error)
+}
+
 // Machine tells what a node can know of itself.
 type Machine struct {
 	Hostname  func() (string, error)
 	FQDN      func(context.Context) (string, error)
 	Addresses func(context.Context) (v4, v6 netip.Addr, err error) // zero: none
+	Resolve   func(ctx context.Context, host string) (address string, err error)
 }
 
 // Enroller enrols one node.
@@ -84,12 +93,15 @@ type Enroller struct {
 	Settings
 	Director  Director // nil: none is asked; Ticket must be TicketNone then
 	Authority func(pki.Trust) Authority
+	Local     func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) LocalAgent
 	Machine   Machine
 	Now       func() time.Time
 	BuildDate time.Time  // a clock that is before it isn't believed; zero: any is
 	Observe   func(Step) // told when a step begins and when it is done; may be nil
 
 	Wish   Wish // what to do before it is due
+	Look   bool // ask the Director now whether it tells something new
+	Apply  bool // do that, and make the agent what it says
 	Daemon bool // nobody looks on: a ticket that was refused is not tried again for a day
 }
 
@@ -121,6 +133,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
 		{name: "switch", do: n.completeSwitch},
+		{name: "agent", do: n.undoHalf},
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.adopt},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
@@ -128,6 +141,8 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "register", do: n.register, canWait: true},
 		{name: "parameters", do: n.askParameters, canWait: true},
 		{name: "certificate", do: n.obtain},
+		{name: "parameters", do: n.lookAtDirector, canWait: true, always: true},
+		{name: "agent", do: n.configureAgent, canWait: true, always: true},
 		{name: "hooks", do: n.runHooks},
 	})
 	return n.conclude(ctx, err)
@@ -141,7 +156,7 @@ func (e *Enroller) Mend(ctx context.Context) error {
 		return err
 	}
 	defer n.close()
-	return n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}})
+	return n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}, {name: "agent", do: n.undoHalf}})
 }
 
 // Plan says what Ensure would do. It asks the Director only for the naming

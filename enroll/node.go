@@ -38,6 +38,7 @@ type node struct {
 	request *request                // the request for the next one
 	steps   []Step
 
+	trying  *trial // the agent is to follow the Director, on trial
 	reason  string // what a new certificate is: see reasonEnrolled
 	setback error  // what went wrong, though the certificate in force is valid
 }
@@ -47,6 +48,8 @@ type step struct {
 	do   func(context.Context) (outcome, error)
 	// canWait: on a node with a valid certificate its failure is a setback.
 	canWait bool
+	// always: it is done on a settled node, too.
+	always bool
 }
 
 // outcome is what a step has to say; with an empty text nothing is said.
@@ -157,8 +160,8 @@ func (n *node) hadSetback() bool { return n.setback != nil }
 // walk does the steps in order until the node is settled.
 func (n *node) walk(ctx context.Context, steps []step) error {
 	for _, s := range steps {
-		if n.settled() {
-			return nil
+		if n.settled() && !s.always {
+			continue
 		}
 		err := n.take(ctx, s)
 		if err == nil {
@@ -226,7 +229,12 @@ func (n *node) due() time.Time {
 // ticket, and somebody who makes the Icinga agent read the new key. An agent
 // that keeps the old one in memory goes dark at its certificate's end.
 func (n *node) rotates() bool {
-	return n.Director != nil && n.registered() && n.Ticket != TicketNone && len(n.Hooks.PostRenew) > 0
+	return n.Director != nil && n.registered() && n.Ticket != TicketNone && (len(n.Hooks.PostRenew) > 0 || n.reloadsAgent())
+}
+
+// reloadsAgent reports whether this program looks after the Icinga agent here.
+func (n *node) reloadsAgent() bool {
+	return n.Agent.Manage != ManageNever && n.state.Agent.Applied != nil
 }
 
 // trust is the operator's, grown by the certificates of the same CA that were

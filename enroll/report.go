@@ -54,10 +54,16 @@ type Report struct {
 	Registered  bool                    `json:"registered"`
 	Certificate *Certificate            `json:"certificate,omitempty"`
 	Pending     *Waiting                `json:"pending,omitempty"`
-	Parameters  *selfservice.Parameters `json:"parameters,omitempty"` // as the Director told them last
+	Parameters  *selfservice.Parameters `json:"parameters,omitempty"` // as the Director told them last, or the configuration's
 	Steps       []Step                  `json:"steps"`
 	Next        time.Time               `json:"next,omitzero"` // when the certificate is due
 	Error       string                  `json:"error,omitempty"`
+
+	// News is what the Director says now and the agent has not been made from.
+	News string `json:"changed_in_director,omitempty"`
+
+	// Look is when Ensure should be called again; zero: only for Next.
+	Look time.Time `json:"-"`
 
 	// Setback is what went wrong though the node is enrolled: a renewal that is
 	// due, a hook. Nil in the good case.
@@ -86,7 +92,9 @@ func (n *node) report(err error) Report {
 		State:      n.condition(err),
 		Registered: n.registered(),
 		Pending:    n.state.Pending,
-		Parameters: n.state.Parameters,
+		Parameters: n.parameters(),
+		News:       n.state.Agent.Follow.News,
+		Look:       n.lookAgain(),
 		Steps:      n.steps,
 
 		Setback: n.setback,

@@ -30,7 +30,9 @@ type State struct {
 	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`
 	CA           string                  `json:"ca,omitempty"` // PEM; every CA certificate that was trusted, the oldest first
 	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`
+	EnrolledAt   *Reached                `json:"enrolled_at,omitempty"` // who handed out the certificate
 	Pending      *Waiting                `json:"pending,omitempty"`
+	Agent        AgentState              `json:"agent,omitzero"`
 	HooksDue     string                  `json:"hooks_due,omitempty"`  // the reason that hooks.post_renew has not been told yet
 	HooksTold    []string                `json:"hooks_told,omitempty"` // those of them that have ended well
 
@@ -44,6 +46,12 @@ type State struct {
 type Sent struct {
 	Name string    `json:"name"`
 	At   time.Time `json:"at"`
+}
+
+// Reached is a parent that has answered, and where.
+type Reached struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
 }
 
 // loadState returns the zero State where there is none yet.

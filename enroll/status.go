@@ -26,8 +26,9 @@ type Status struct {
 	Certificate *Certificate `json:"certificate,omitempty"`
 	Pending     *Waiting     `json:"pending,omitempty"`
 	LastError   *LastError   `json:"last_error,omitempty"`
-	LastSuccess time.Time    `json:"last_success,omitzero"` // when a run last changed something, or mended an error
-	Due         time.Time    `json:"due,omitzero"`          // when the certificate is renewed
+	LastSuccess time.Time    `json:"last_success,omitzero"`         // when a run last changed something, or mended an error
+	Due         time.Time    `json:"due,omitzero"`                  // when the certificate is renewed
+	News        string       `json:"changed_in_director,omitempty"` // what the Director says now and the agent has not been made from
 	NextStep    string       `json:"next_step"`
 }
 
@@ -71,6 +72,7 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 		Pending:     r.Pending,
 		LastSuccess: before.LastSuccess,
 		Due:         r.Next,
+		News:        r.News,
 	}
 	if err == nil {
 		err = r.Setback

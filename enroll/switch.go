@@ -101,6 +101,7 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 func (n *node) settleSwitch() error {
 	n.settleName()
 	n.state.Pending, n.state.RefusedTicket = nil, ""
+	n.state.Agent.ReloadDue = n.Agent.Manage != ManageNever
 	if len(n.Hooks.PostRenew) > 0 {
 		n.state.HooksDue, n.state.HooksTold = cmp.Or(n.reason, reasonRenewed), nil
 	}

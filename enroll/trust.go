@@ -60,8 +60,8 @@ func (n *node) notOneOf(endpoints []string) error {
 // candidates are the endpoints that may sign, in the order in which they are asked.
 func (n *node) candidates() ([]pki.Endpoint, error) {
 	var told selfservice.Parameters
-	if n.state.Parameters != nil {
-		told = *n.state.Parameters
+	if p := n.parameters(); p != nil {
+		told = *p
 	}
 	parents := parentNames(told)
 	var eps []pki.Endpoint

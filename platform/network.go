@@ -92,3 +92,13 @@ func reachable(addr netip.Addr) netip.Addr {
 	}
 	return addr
 }
+
+// Resolve returns the address of host that this system prefers, and an address
+// as it is.
+func Resolve(ctx context.Context, host string) (string, error) {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return "", temporaryError{fmt.Errorf("look up the address of %s: %w", host, err)}
+	}
+	return addresses[0].Unmap().String(), nil
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), 
 	e := &enroll.Enroller{
 		Settings:  settings,
 		Authority: func(t pki.Trust) enroll.Authority { return &pki.Client{Trust: t} },
+		Local: func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) enroll.LocalAgent {
+			return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, Certificate: &own}
+		},
 		Machine:   c.machine(),
 		Now:       time.Now,
 		BuildDate: buildDate(),
@@ -70,6 +74,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		Hooks: enroll.Hooks{
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},
+		Agent:      c.agentSettings(),
 		Reregister: c.Director.Reregister,
 		StateDir:   c.Paths.State,
 		CertsDir:   c.Paths.Certs,
@@ -77,6 +82,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 	return s, errors.Join(
 		c.checkHost(),
 		c.checkChoices(),
+		c.readAgent(&s),
 		c.absolute(),
 		c.readKeyType(&s),
 		c.readSecrets(&s),
@@ -116,7 +122,7 @@ func (c *loaded) checkChoices() error {
 		known      []string
 	}{
 		{"ca.ticket", c.CA.Ticket, []string{string(enroll.TicketSelfService), string(enroll.TicketNone)}},
-		{"agent.manage", c.Agent.Manage, []string{"auto", "never"}},
+		{"agent.manage", c.Agent.Manage, []string{"auto", "always", "never"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
 	} {
@@ -259,6 +265,7 @@ func (c *loaded) machine() enroll.Machine {
 	return enroll.Machine{
 		Hostname: platform.Hostname,
 		FQDN:     platform.FQDN,
+		Resolve:  platform.Resolve,
 		Addresses: func(ctx context.Context) (v4, v6 netip.Addr, err error) {
 			u, err := url.Parse(c.Director.URL)
 			if err != nil {

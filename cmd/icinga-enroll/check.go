@@ -155,6 +155,9 @@ func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdi
 	case e != nil && now.Sub(e.Since) > failingFor:
 		raise(stateWarning, "failing since %s: %s", e.Since.UTC().Format(time.DateTime), e.Message)
 	}
+	if s.News != "" {
+		raise(stateWarning, "the Director now says: %s", s.News)
+	}
 	if v.state == stateOK && e != nil {
 		v.text += ", but the last run failed: " + e.Message
 	}

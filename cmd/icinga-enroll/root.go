@@ -114,6 +114,6 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	}
 	root.PersistentFlags().String("config", platform.DefaultPaths().Config, "configuration `file`")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newOnce(), newRun(), newRenew(), newStatus(), newCheck(), newService(), newConfig(), newTrust(), newDiscardRequest(), newDemo(), newVersion())
+	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newDemo(), newVersion())
 	return root
 }

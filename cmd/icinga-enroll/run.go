@@ -71,6 +71,7 @@ func (d *daemon) configure() error {
 		return err
 	}
 	e.Daemon = true
+	e.Look = d.config != nil // somebody wants it all read again
 	d.done()
 	d.config, d.enroller, d.done = c, e, done
 	d.log = c.logger(d.cmd.ErrOrStderr())
@@ -116,6 +117,7 @@ func (d *daemon) tell(manager func() error) {
 // ensure is one round. A setback counts as a failure here: it is tried again.
 func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	report, err := d.enroller.Ensure(ctx)
+	d.enroller.Look = false
 	setback := err == nil && report.Setback != nil
 	if setback {
 		err = report.Setback
@@ -127,6 +129,9 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	d.export()
 	if err != nil || report.Changed {
 		platform.ReturnMemory() // none of it is needed for months
+	}
+	if look := report.Look; !look.IsZero() && look.Before(report.Next) {
+		return look, err
 	}
 	return report.Next, err
 }

@@ -65,20 +65,32 @@ type config struct {
 		Level  string `koanf:"level" usage:"of run: debug, info, warn or error"`
 	} `koanf:"log"`
 	Agent struct {
-		Manage string `koanf:"manage" usage:"auto or never; this version touches only files in paths.certs, whichever is set"`
+		Manage         string   `koanf:"manage" usage:"the agent's configuration: auto (what a package has shipped or icinga-enroll written), always (whatever is there), never"`
+		ConfigDir      string   `koanf:"config_dir" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
+		DataDir        string   `koanf:"data_dir" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
+		Listen         string   `koanf:"listen" usage:"where the agent listens, host:port; default: [::] and the port that the Director says, or 5665"`
+		Validate       []string `koanf:"validate" usage:"program that validates the agent's configuration; default: icinga2 daemon -C"`
+		Reload         []string `koanf:"reload" usage:"program that has the agent read its configuration; default: the service icinga2 is reloaded"`
+		AcceptCommands bool     `koanf:"accept_commands" usage:"let the parents run checks on this node"`
+		Overwrite      bool     `koanf:"overwrite" usage:"write the agent's files anew that somebody has changed since"`
+		Follow         bool     `koanf:"follow" usage:"go along when the Director's parameters change, where the agent gets a connection with them"`
+		Zone           string   `koanf:"zone" usage:"the parents' zone, where no Director says so"`
+		Parents        []string `koanf:"parents" usage:"the parents, name@host:port or name (it connects to this node), where no Director says so"`
+		GlobalZones    []string `koanf:"global_zones" usage:"global zones besides global-templates and director-global, with agent.parents"`
 	} `koanf:"agent"`
 }
 
 func defaults() map[string]any {
 	paths := platform.DefaultPaths()
 	return map[string]any{
-		"ca.ticket":    "self-service",
-		"key.type":     string(pki.ECDSAP256),
-		"paths.state":  paths.State,
-		"paths.certs":  paths.Certs,
-		"agent.manage": "auto",
-		"log.format":   "text",
-		"log.level":    "info",
+		"ca.ticket":             "self-service",
+		"key.type":              string(pki.ECDSAP256),
+		"paths.state":           paths.State,
+		"paths.certs":           paths.Certs,
+		"agent.manage":          "auto",
+		"agent.accept_commands": true,
+		"log.format":            "text",
+		"log.level":             "info",
 	}
 }
 
@@ -195,6 +207,10 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 			c.origin[key] = origin
 		}
 	}
+	if data := k.String("agent.data_dir"); data != "" && c.origin["paths.certs"] == "default" {
+		_ = k.Set("paths.certs", filepath.Join(data, "certs")) // a valid key
+		c.origin["paths.certs"] = "agent.data_dir"
+	}
 	c.values = k.All()
 	// Every layer has known keys and right types by now: nothing is left that
 	// koanf could decode weakly or drop.
@@ -283,8 +299,8 @@ func flagLayer(flags *pflag.FlagSet) layer {
 // absolute makes the paths of the configuration independent of where the
 // program is started.
 func (c *loaded) absolute() error {
-	for key, path := range map[string]string{"paths.state": c.Paths.State, "paths.certs": c.Paths.Certs} {
-		if !filepath.IsAbs(path) {
+	for key, path := range map[string]string{"paths.state": c.Paths.State, "paths.certs": c.Paths.Certs, "agent.config_dir": c.Agent.ConfigDir, "agent.data_dir": c.Agent.DataDir} {
+		if path != "" && !filepath.IsAbs(path) || path == "" && strings.HasPrefix(key, "paths.") {
 			return usage("%s: %q must be an absolute path", c.where(key), path)
 		}
 	}

@@ -114,6 +114,9 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	if e := s.LastError; e != nil {
 		row("last error", "%s: %s", e.At.Format(time.DateTime), e.Message)
 	}
+	if s.News != "" {
+		row("Director", "%s", s.News)
+	}
 	row("next step", "%s", s.NextStep)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -34,10 +34,11 @@ type scripts struct {
 	suffix   string // of the file
 	template string
 	perm     fs.FileMode
-	enable   func(ctx context.Context, name string) error // after the file was written
+	enabling func(ctx context.Context, name string) error // after the file was written
 	disable  func(ctx context.Context, name string) error // before it is removed
 	starts   func(ctx context.Context, name string) (bool, error)
 
+	reloads     string                                                // what it calls having the service read its configuration
 	controlling func(ctx context.Context, name, action string) error  // nil: the script does it
 	asking      func(ctx context.Context, name string) (State, error) // nil: the script does it
 }
@@ -49,7 +50,7 @@ func (s scripts) install(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := s.enable(ctx, c.Name); err != nil {
+	if err := s.enabling(ctx, c.Name); err != nil {
 		return errors.Join(err, undo())
 	}
 	return nil
@@ -60,6 +61,12 @@ func (s scripts) uninstall(ctx context.Context, name string) error {
 		return err
 	}
 	return remove(s.file(name))
+}
+
+func (s scripts) enable(ctx context.Context, name string) error { return s.enabling(ctx, name) }
+
+func (s scripts) reload(ctx context.Context, name string) error {
+	return s.control(ctx, name, s.reloads)
 }
 
 func (s scripts) control(ctx context.Context, name, action string) error {

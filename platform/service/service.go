@@ -48,13 +48,16 @@ func (s State) String() string {
 
 // manager is a kind of service manager. Its methods get names that have been
 // checked and a Config that has been completed; all but install and state are
-// only asked of services that are installed, uninstall of those that are stopped.
+// only asked of services that are installed, uninstall of those that are
+// stopped, reload of those that run.
 type manager interface {
 	install(ctx context.Context, c Config) error
 	uninstall(ctx context.Context, name string) error
 	control(ctx context.Context, name, action string) error // start, stop, restart
 	state(ctx context.Context, name string) (State, error)
 	enabled(ctx context.Context, name string) (bool, error)
+	enable(ctx context.Context, name string) error // have it started at every boot
+	reload(ctx context.Context, name string) error // have it read its configuration
 }
 
 // Install makes the service known to the manager and has it started at every
@@ -101,6 +104,23 @@ func Stop(ctx context.Context, name string) error { return control(ctx, name, "s
 
 // Restart stops the service where it runs, and starts it.
 func Restart(ctx context.Context, name string) error { return control(ctx, name, "restart") }
+
+// Reload has a service that runs read its configuration again; where a service
+// manager knows no such thing it is restarted.
+func Reload(ctx context.Context, name string) error {
+	if err := thisSystem().reload(ctx, name); err != nil {
+		return fmt.Errorf("service %s: reload: %w", name, err)
+	}
+	return nil
+}
+
+// Enable has a service started at every boot.
+func Enable(ctx context.Context, name string) error {
+	if err := thisSystem().enable(ctx, name); err != nil {
+		return fmt.Errorf("service %s: enable: %w", name, err)
+	}
+	return nil
+}
 
 func control(ctx context.Context, name, action string) error {
 	m := thisSystem()

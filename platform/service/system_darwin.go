@@ -10,9 +10,10 @@ func thisSystem() manager {
 		suffix:      ".plist",
 		template:    plistTemplate,
 		perm:        0o644,
-		enable:      nothing,
+		enabling:    nothing,
 		disable:     nothing,
 		starts:      func(context.Context, string) (bool, error) { return true, nil },
+		reloads:     "restart",
 		controlling: library{}.control,
 		asking:      library{}.state,
 	}

@@ -28,7 +28,8 @@ var openrc = scripts{
 	folder:   "/etc/init.d",
 	template: openrcTemplate,
 	perm:     0o755,
-	enable: func(ctx context.Context, name string) error {
+	reloads:  "reload",
+	enabling: func(ctx context.Context, name string) error {
 		return call(ctx, "rc-update", "--quiet", "add", name, "default")
 	},
 	disable: leaveRunlevels,
@@ -51,7 +52,8 @@ var sysv = scripts{
 	folder:   "/etc/init.d",
 	template: sysvTemplate,
 	perm:     0o755,
-	enable: func(ctx context.Context, name string) error {
+	reloads:  "reload",
+	enabling: func(ctx context.Context, name string) error {
 		if _, err := exec.LookPath("update-rc.d"); errors.Is(err, exec.ErrNotFound) {
 			return call(ctx, "chkconfig", "--add", name)
 		}
@@ -88,4 +90,6 @@ func (none) install(context.Context, Config) error         { return errNoManager
 func (none) uninstall(context.Context, string) error       { return errNoManager }
 func (none) control(context.Context, string, string) error { return errNoManager }
 func (none) state(context.Context, string) (State, error)  { return NotInstalled, errNoManager }
+func (none) enable(context.Context, string) error          { return errNoManager }
+func (none) reload(context.Context, string) error          { return errNoManager }
 func (none) enabled(context.Context, string) (bool, error) { return false, errNoManager }

@@ -91,6 +91,30 @@ func recoverFrom(s *mgr.Service) error {
 	return s.SetRecoveryActionsOnNonCrashFailures(true)
 }
 
+func (library) enable(_ context.Context, name string) error {
+	m, err := mgr.Connect()
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = m.Disconnect() }()
+	s, err := m.OpenService(name)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = s.Close() }()
+	is, err := s.Config()
+	if err != nil {
+		return explain(err)
+	}
+	is.StartType = mgr.StartAutomatic
+	return explain(s.UpdateConfig(is))
+}
+
+// reload restarts it: Windows has no signal for that.
+func (l library) reload(ctx context.Context, name string) error {
+	return l.control(ctx, name, "restart")
+}
+
 // enabled asks with the few rights that every account has.
 func (library) enabled(_ context.Context, name string) (bool, error) {
 	handle, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)

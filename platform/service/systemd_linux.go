@@ -54,7 +54,7 @@ func (s systemd) install(ctx context.Context, c Config) error {
 		}
 	}
 	if err := s.load(ctx, "enable", unitName(c.Name)); err != nil {
-		return errors.Join(err, undo(), s.reload(context.WithoutCancel(ctx)))
+		return errors.Join(err, undo(), s.reread(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (s systemd) uninstall(ctx context.Context, name string) error {
 	if err := remove(s.file(name)); err != nil {
 		return err
 	}
-	if err := s.reload(ctx); err != nil {
+	if err := s.reread(ctx); err != nil {
 		return err
 	}
 	if s.booted {
@@ -84,13 +84,14 @@ func (s systemd) uninstall(ctx context.Context, name string) error {
 
 // load has systemd read its units again, and then does action.
 func (s systemd) load(ctx context.Context, action ...string) error {
-	if err := s.reload(ctx); err != nil {
+	if err := s.reread(ctx); err != nil {
 		return err
 	}
 	return systemctl(ctx, action...)
 }
 
-func (s systemd) reload(ctx context.Context) error {
+// reread has systemd read its units again.
+func (s systemd) reread(ctx context.Context) error {
 	if !s.booted {
 		return nil
 	}
@@ -105,6 +106,14 @@ func (s systemd) control(ctx context.Context, name, action string) error {
 		return fmt.Errorf("%w (journalctl -u %s tells more)", err, name)
 	}
 	return nil
+}
+
+func (s systemd) enable(ctx context.Context, name string) error {
+	return systemctl(ctx, "enable", unitName(name))
+}
+
+func (s systemd) reload(ctx context.Context, name string) error {
+	return s.control(ctx, name, "reload")
 }
 
 func (s systemd) state(ctx context.Context, name string) (State, error) {

@@ -1,0 +1,31 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newVerify() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Walk the chain to the parents, and say where it breaks",
+		Long: `Looks, in this order, at the certificate, the parents' names, ports and
+certificates, the Icinga agent, and whether it is connected. It stops at the first
+break and exits 1 there, 75 where that may pass. A fresh agent is given half a
+minute to connect. Nothing is changed; the Director isn't asked.`,
+		Example: "  icinga-enroll verify",
+		Args:    cobra.NoArgs,
+		RunE:    verb(verify),
+	}
+	addSettings(cmd.Flags())
+	return cmd
+}
+
+func verify(cmd *cobra.Command, _ []string) error {
+	lines := newLines(cmd.OutOrStdout(), false)
+	defer lines.close()
+	e, done, err := newEnroller(cmd, lines.observe)
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, err = e.Verify(cmd.Context())
+	return err
+}

@@ -1,0 +1,294 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+	"icinga-enroll/platform/agent"
+	"icinga-enroll/selfservice"
+)
+
+const (
+	stageFolder = "agent-stage"   // in the state folder
+	upWithin    = time.Minute     // how long an agent may take to answer after a reload
+	upPoll      = time.Second / 4 // between two looks
+)
+
+// configureAgent makes the Icinga agent one of its parents', has it read a new
+// certificate, and leaves alone what somebody else has written.
+func (n *node) configureAgent(ctx context.Context) (outcome, error) {
+	if n.Agent.Manage == ManageNever || n.pair == nil {
+		return outcome{}, nil
+	}
+	out, err := n.manageAgent(ctx)
+	if left := (errNotOurs{}); errors.As(err, &left) {
+		return warns("%s", left)
+	}
+	if err != nil {
+		return outcome{}, &AgentError{adviseInstall(err)}
+	}
+	return out, nil
+}
+
+func (n *node) manageAgent(ctx context.Context) (outcome, error) {
+	a, err := n.agent(ctx)
+	if errors.Is(err, errOther) {
+		return outcome{}, nil
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	if n.state.Agent.Follow.Trial != nil {
+		return n.judgeTrial(ctx, a)
+	}
+	if err := n.mayManage(a); err != nil {
+		return outcome{}, err
+	}
+	p, err := n.decideParameters(ctx)
+	if p == nil || err != nil {
+		return outcome{}, err
+	}
+	return n.apply(ctx, a, *p)
+}
+
+// apply makes the agent what p says, and reloads it where something has changed.
+func (n *node) apply(ctx context.Context, a agent.Agent, p selfservice.Parameters) (outcome, error) {
+	setup := n.setup(p)
+	changes, err := a.Changes(setup, n.state.Agent.Written)
+	if err != nil {
+		return outcome{}, err
+	}
+	if left := n.withheld(changes); left != nil {
+		return n.reloadOnly(ctx, a, left)
+	}
+	if len(changes) == 0 && !n.state.Agent.ReloadDue {
+		return outcome{}, n.agrees(p)
+	}
+	did, err := n.place(ctx, a, setup, p, changes)
+	if err != nil {
+		return outcome{}, err
+	}
+	return changed("%s", did)
+}
+
+// agrees writes down that the agent is what p says, without a change of a file.
+func (n *node) agrees(p selfservice.Parameters) error {
+	if n.state.Agent.Applied != nil && reflect.DeepEqual(*n.state.Agent.Applied, p) {
+		return nil
+	}
+	n.state.Agent.Applied = &p
+	return n.save()
+}
+
+// reloadOnly has an agent that somebody else has set up read a new certificate.
+func (n *node) reloadOnly(ctx context.Context, a agent.Agent, left error) (outcome, error) {
+	if !n.state.Agent.ReloadDue {
+		return outcome{}, left
+	}
+	if a.Runs(ctx) {
+		if err := a.Reload(ctx); err != nil {
+			return outcome{}, err
+		}
+	}
+	n.state.Agent.ReloadDue = false
+	return outcome{}, errors.Join(n.save(), left)
+}
+
+// place puts changes in place and has the agent read them; if it doesn't, what
+// was before is put back.
+func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p selfservice.Parameters, changes []agent.Change) (string, error) {
+	_, silent := n.answers(ctx, setup)
+	ran := silent == nil || a.Runs(ctx)
+	if len(changes) > 0 {
+		if err := a.Check(ctx, changes, filepath.Join(n.StateDir, stageFolder)); err != nil {
+			return "", err
+		}
+		if err := n.write(a, p, changes); err != nil {
+			return "", err
+		}
+		if err := n.flush(a, p, changes); err != nil {
+			return "", err
+		}
+	}
+	how, err := n.reload(ctx, a, setup, ran)
+	if err != nil && len(changes) > 0 {
+		return "", n.takeBack(ctx, a, ran, fmt.Errorf("the agent doesn't take its new configuration, so the old one is back: %w", err))
+	}
+	if err != nil {
+		return "", err
+	}
+	n.state.Agent.ReloadDue = false
+	if n.state.Agent.Follow.Trial == nil {
+		n.state.Agent.Undo = nil
+	}
+	if err := errors.Join(n.save(), n.removeTicket()); err != nil {
+		return "", err
+	}
+	return n.tellPlaced(setup, changes, p, how), nil
+}
+
+func (n *node) tellPlaced(setup agent.Setup, changes []agent.Change, p selfservice.Parameters, how string) string {
+	if len(changes) == 0 {
+		return "it reads the new certificate: " + how
+	}
+	text := fmt.Sprintf("zone %s below %s, listening on %s (%s written); %s", setup.Name, setup.ParentZone, setup.Listen(), agent.Names(changes), how)
+	if p.AddFirewallRule {
+		text += fmt.Sprintf(". Its parents connect to it: open TCP port %s for them, such as with: nft add rule inet filter input tcp dport %[1]s accept", setup.ListenPort)
+	}
+	return text
+}
+
+// write writes down what was there, puts the new files in place, and writes down
+// that they are: a run that is cut short between is undone by the next.
+func (n *node) write(a agent.Agent, p selfservice.Parameters, changes []agent.Change) error {
+	if _, err := a.BackUp(changes); err != nil {
+		return err
+	}
+	s := &n.state.Agent
+	if s.Undo == nil {
+		s.Undo = &agentUndo{Written: maps.Clone(s.Written), Applied: s.Applied}
+		for _, c := range changes {
+			s.Undo.Files = append(s.Undo.Files, c.Old)
+		}
+		if err := n.save(); err != nil {
+			return err
+		}
+	}
+	var files []agent.File
+	written := maps.Clone(s.Written)
+	if written == nil {
+		written = map[string]string{}
+	}
+	for _, c := range changes {
+		files = append(files, c.New)
+		written[c.New.Name] = c.New.Sum()
+	}
+	if err := a.Put(files); err != nil {
+		return errors.Join(err, n.putBack(a))
+	}
+	s.Written, s.Applied, s.ReloadDue = written, &p, true
+	s.Undo.Placed, s.Follow.Trial = true, n.trying
+	return n.save()
+}
+
+// putBack puts the files back that were there before.
+func (n *node) putBack(a agent.Agent) error {
+	s := &n.state.Agent
+	if err := a.Put(s.Undo.Files); err != nil {
+		return err
+	}
+	s.Written, s.Applied, s.Undo, s.Follow.Trial = s.Undo.Written, s.Undo.Applied, nil, nil
+	return n.save()
+}
+
+// takeBack puts the old configuration back and has the agent read it.
+func (n *node) takeBack(ctx context.Context, a agent.Agent, ran bool, cause error) error {
+	err := errors.Join(cause, n.putBack(a))
+	if ran {
+		if rerr := a.Reload(ctx); rerr != nil {
+			err = fmt.Errorf("%w\n  with the old configuration: %w", err, rerr)
+		}
+	}
+	return err
+}
+
+// undoHalf puts the agent's old files back where a run was cut short while it
+// wrote new ones.
+func (n *node) undoHalf(ctx context.Context) (outcome, error) {
+	if undo := n.state.Agent.Undo; undo == nil || undo.Placed {
+		return outcome{}, nil
+	}
+	a, err := n.agent(ctx)
+	if err != nil {
+		return outcome{}, &AgentError{err}
+	}
+	if err := n.putBack(a); err != nil {
+		return outcome{}, &AgentError{err}
+	}
+	return changed("put the old configuration back: a run was cut short while it wrote a new one")
+}
+
+// reload has the agent read what was written, and waits until it answers with
+// this node's certificate where it ran before.
+func (n *node) reload(ctx context.Context, a agent.Agent, setup agent.Setup, ran bool) (how string, err error) {
+	switch {
+	case ran || n.Agent.Reload != nil:
+		how, err = "reloaded", a.Reload(ctx)
+	case a.Startable(ctx):
+		ran = true
+		how, err = "enabled and started", a.Start(ctx)
+	default:
+		return "it doesn't run: it reads this when it is started", nil
+	}
+	if err != nil || !ran {
+		return how, err
+	}
+	return how, n.awaitUp(ctx, setup)
+}
+
+func (n *node) awaitUp(ctx context.Context, setup agent.Setup) error {
+	ctx, cancel := context.WithTimeout(ctx, upWithin)
+	defer cancel()
+	for {
+		err := n.listening(ctx, setup)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %s it doesn't answer on %s with this node's certificate (its log says why): %w", upWithin, localAddress(setup.Listen()), err)
+		case <-time.After(upPoll):
+		}
+	}
+}
+
+// answers returns what listens on the agent's address as this node.
+func (n *node) answers(ctx context.Context, setup agent.Setup) (pki.Peer, error) {
+	return n.authority().Probe(ctx, pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}})
+}
+
+// listening says why what listens on the agent's address isn't the agent with
+// this node's certificate.
+func (n *node) listening(ctx context.Context, setup agent.Setup) error {
+	peer, err := n.answers(ctx, setup)
+	if err == nil && !peer.Chain[0].Equal(n.pair.cert) {
+		err = errors.New("the agent shows another certificate of this node than the one in force")
+	}
+	return err
+}
+
+// flush empties the agent's folder of received configuration where the Director
+// asks for that: what former parents have sent stays in it otherwise. The log
+// of what is yet to be sent is kept, an agent that runs writes to it.
+func (n *node) flush(a agent.Agent, p selfservice.Parameters, changes []agent.Change) error {
+	if !p.FlushAPIDirectory || !slices.ContainsFunc(changes, func(c agent.Change) bool { return c.New.Name == "zones.conf" }) {
+		return nil
+	}
+	d, err := platform.OpenDir(filepath.Join(a.DataDir, "api"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	for _, name := range []string{"zones", "zones-stage", "packages"} {
+		if err := d.RemoveAll(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeTicket removes what "icinga2 node setup" leaves behind: tickets don't
+// wear out.
+func (n *node) removeTicket() error { return n.certs.Remove("ticket") }

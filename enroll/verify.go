@@ -1,0 +1,247 @@
+package enroll
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"icinga-enroll/pki"
+	"icinga-enroll/platform/agent"
+)
+
+const (
+	// settles is how long a connection must last before it counts: a parent that
+	// doesn't know this node closes it within 10 s (observed on 2.15.6).
+	settles = 12 * time.Second
+	// reconnects is how long an agent takes to connect, at most, after its
+	// parent has come back or its configuration was deployed.
+	reconnects = 30 * time.Second
+	lookEvery  = time.Second
+)
+
+// Verify walks the chain from this node to its parents and says where it
+// breaks. It changes nothing, and asks no Director. The error is the first
+// break.
+func (e *Enroller) Verify(ctx context.Context) (Report, error) {
+	n, err := e.look()
+	if err != nil {
+		return e.notBegun(err), err
+	}
+	defer n.close()
+	err = n.walk(ctx, []step{
+		{name: "identity", do: n.identity},
+		{name: "certificate", do: n.verifyCertificate},
+		{name: "parents", do: n.verifyParents},
+		{name: "agent", do: n.verifyAgent},
+		{name: "connected", do: n.verifyConnected},
+	})
+	return n.report(err), err
+}
+
+func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
+	out, err := n.findPair(ctx)
+	switch {
+	case err != nil:
+		return outcome{}, err
+	case n.pair == nil && out.text != "":
+		return outcome{}, errors.New(out.text)
+	case n.pair == nil:
+		return outcome{}, fmt.Errorf("there is no certificate of %s in %s: run icinga-enroll once", n.name, n.CertsDir)
+	}
+	return says("%s; its CA is the pinned one, %s", out.text, pki.PublicKeyPin(n.pair.ca))
+}
+
+// applied is what the agent was made from, or would be.
+func (n *node) applied() (agent.Setup, error) {
+	p := n.state.Agent.Applied
+	if p == nil {
+		p = n.parameters()
+	}
+	if p == nil || len(p.Parents) == 0 {
+		return agent.Setup{}, errors.New("it isn't known which parents this node has: the Director has named none; run icinga-enroll once, or set agent.zone and agent.parents")
+	}
+	return n.setup(*p), nil
+}
+
+// verifyParents tries each parent to which the agent connects. One is enough
+// for a connection, but all are told.
+func (n *node) verifyParents(ctx context.Context) (outcome, error) {
+	setup, err := n.applied()
+	if err != nil {
+		return outcome{}, err
+	}
+	var failed failures
+	var reached, incoming []string
+	for _, p := range setup.Parents {
+		if p.Host == "" {
+			incoming = append(incoming, p.Name)
+			continue
+		}
+		ep := pki.Endpoint{Address: net.JoinHostPort(p.Host, p.Port), Names: []string{p.Name}}
+		if _, err := n.authority().Probe(ctx, ep); err != nil {
+			n.note(Step{Name: "parents", Text: err.Error(), Warning: true})
+			failed = append(failed, err)
+			continue
+		}
+		reached = append(reached, p.Name+" at "+ep.Address)
+	}
+	if len(reached)+len(incoming) == 0 {
+		return outcome{}, failed
+	}
+	if len(reached) == 0 {
+		return says("%s: they connect to this node", strings.Join(incoming, ", "))
+	}
+	return says("%s: reached, of the pinned CA", strings.Join(reached, ", "))
+}
+
+// verifyAgent finds out whether an agent runs here, as this node.
+func (n *node) verifyAgent(ctx context.Context) (outcome, error) {
+	setup, err := n.applied()
+	if err != nil {
+		return outcome{}, err
+	}
+	peer, err := n.answers(ctx, setup)
+	if err == nil && peer.Chain[0].Equal(n.pair.cert) {
+		return says("it listens on %s and shows this node's certificate", localAddress(setup.Listen()))
+	}
+	if err == nil {
+		return outcome{}, fmt.Errorf("the agent still shows another certificate of this node (until %s) than the one on disk: reload it (systemctl reload icinga2)", peer.Chain[0].NotAfter.UTC().Format(time.DateOnly))
+	}
+	a, aerr := n.agent(ctx)
+	switch {
+	case errors.Is(aerr, errOther):
+		return outcome{}, fmt.Errorf("%w, in %s: install Icinga 2, or look at agent.data_dir", aerr, n.CertsDir)
+	case aerr != nil:
+		return outcome{}, aerr
+	case !a.Runs(ctx):
+		return outcome{}, fmt.Errorf("the agent doesn't run: start it (systemctl start icinga2). %w", err)
+	}
+	return outcome{}, fmt.Errorf("the agent runs, but not as this node on %s: is its configuration the one that icinga-enroll writes (icinga-enroll agent plan)? %w", localAddress(setup.Listen()), err)
+}
+
+// verifyConnected waits a while: a fresh agent has just begun to connect.
+func (n *node) verifyConnected(ctx context.Context) (outcome, error) {
+	setup, err := n.applied()
+	if err != nil {
+		return outcome{}, err
+	}
+	a, err := n.agent(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	deadline := time.Now().Add(reconnects)
+	for {
+		state := n.connection(ctx, a, setup, time.Time{})
+		switch {
+		case state.Connected:
+			return says("%s", state.Text)
+		case state.Unknown, time.Now().After(deadline):
+			return outcome{}, errors.New(state.Text)
+		}
+		select {
+		case <-ctx.Done():
+			return outcome{}, ctx.Err()
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// connection says how the agent gets along with its parents.
+type connection struct {
+	Connected bool
+	Unknown   bool // a parent is connected, but doesn't know this node
+	Text      string
+}
+
+// connection asks the agent, or, where that doesn't answer this node, the
+// system's table of connections. A parent that doesn't know this node accepts
+// the connection all the same, and on 2.13 keeps it; but it sends nothing: the
+// configuration that comes with every connection tells the one from the other.
+func (n *node) connection(ctx context.Context, a agent.Agent, setup agent.Setup, since time.Time) connection {
+	names, how, err := n.connectedParents(ctx, setup)
+	switch {
+	case err != nil:
+		return connection{Text: err.Error()}
+	case len(names) == 0:
+		return connection{Text: "the agent is not connected to " + strings.Join(parentsOf(setup), " or ") + ". Parents that answer but don't keep the connection don't know this node: has the Director deployed it yet? The agent's log says more"}
+	case setup.AcceptConfig && !a.ReceivedSince(since):
+		return connection{Unknown: true, Text: fmt.Sprintf("the agent is connected to %s, which has sent it no configuration: it doesn't know this node, so the Director has not deployed this host yet. Deploy there", strings.Join(names, ", "))}
+	}
+	return connection{Connected: true, Text: fmt.Sprintf("the agent is connected to %s (%s)", strings.Join(names, ", "), how)}
+}
+
+func parentsOf(s agent.Setup) []string {
+	names := make([]string, len(s.Parents))
+	for i, p := range s.Parents {
+		names[i] = p.Name
+	}
+	return names
+}
+
+func (n *node) connectedParents(ctx context.Context, setup agent.Setup) (names []string, how string, err error) {
+	own := tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key, Leaf: n.pair.cert}
+	ep := pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}}
+	endpoints, err := n.Local(ep, n.trust(), own).Endpoints(ctx)
+	if err != nil {
+		names, err = n.connectedSockets(ctx, setup)
+		return names, "by the system's table of connections", err
+	}
+	parents := parentsOf(setup)
+	for _, e := range endpoints {
+		if e.Connected && slices.Contains(parents, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, "as it says itself", nil
+}
+
+// connectedSockets finds the connections with parents that last.
+func (n *node) connectedSockets(ctx context.Context, setup agent.Setup) ([]string, error) {
+	before := agent.Connections()
+	if len(before) == 0 {
+		return nil, nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(settles):
+	}
+	lasting := slices.DeleteFunc(agent.Connections(), func(c agent.Connection) bool { return !slices.Contains(before, c) })
+	var names []string
+	for _, p := range setup.Parents {
+		addresses := n.addressesOf(ctx, p)
+		if slices.ContainsFunc(lasting, func(c agent.Connection) bool { return isBetween(c, p, setup.ListenPort, addresses) }) {
+			names = append(names, p.Name)
+		}
+	}
+	return names, nil
+}
+
+func (n *node) addressesOf(ctx context.Context, p agent.Parent) []netip.Addr {
+	host := p.Host
+	if host == "" {
+		host = p.Name // it connects to this node, from where its name says
+	}
+	text, err := n.Machine.Resolve(ctx, host)
+	if err != nil {
+		return nil
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return nil
+	}
+	return []netip.Addr{ip}
+}
+
+func isBetween(c agent.Connection, p agent.Parent, listenPort string, addresses []netip.Addr) bool {
+	if !slices.Contains(addresses, c.Remote.Addr()) {
+		return false
+	}
+	return fmt.Sprint(c.Remote.Port()) == p.Port || fmt.Sprint(c.Local.Port()) == listenPort
+}

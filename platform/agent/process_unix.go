@@ -1,0 +1,57 @@
+//go:build unix
+
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// readPID reads the agent's process number, and whether that process exists.
+func readPID(file string) (pid int, alive bool) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return 0, false
+	}
+	err = syscall.Kill(pid, 0)
+	return pid, err == nil || err == syscall.EPERM
+}
+
+// hangUp reloads an agent that no service manager looks after.
+func hangUp(pidFile string) error {
+	pid, alive := readPID(pidFile)
+	if !alive {
+		return fmt.Errorf("the agent doesn't run: no process of %s", pidFile)
+	}
+	return syscall.Kill(pid, syscall.SIGHUP)
+}
+
+// processOf reports whether an Icinga 2 runs with one of these folders on its
+// command line. Only Linux has the files that tell.
+func processOf(folders ...string) bool {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		argv := bytes.Split(line, []byte{0})
+		if err != nil || !bytes.Contains(filepathBase(argv[0]), []byte("icinga2")) {
+			continue
+		}
+		for _, folder := range folders {
+			if bytes.Contains(line, []byte("="+folder+"\x00")) || bytes.Contains(line, []byte(folder+"/icinga2.conf\x00")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func filepathBase(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }

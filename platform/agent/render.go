@@ -1,0 +1,130 @@
+package agent
+
+import (
+	_ "embed"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// Setup is what an agent is to be.
+type Setup struct {
+	Name           string // of its endpoint and its zone
+	ParentZone     string
+	Parents        []Parent // the endpoints of ParentZone
+	GlobalZones    []string
+	AcceptConfig   bool
+	AcceptCommands bool
+	ListenHost     string
+	ListenPort     string
+}
+
+// Parent is an endpoint to which the agent connects, or, without a host, which
+// connects to the agent.
+type Parent struct{ Name, Host, Port string }
+
+var (
+	//go:embed zones.conf.tmpl
+	zonesText string
+	//go:embed api.conf.tmpl
+	apiText string
+
+	functions = template.FuncMap{"quote": Quote, "list": quoteList}
+	zonesConf = template.Must(template.New("zones.conf").Funcs(functions).Parse(zonesText))
+	apiConf   = template.Must(template.New("api.conf").Funcs(functions).Parse(apiText))
+)
+
+// zones returns zones.conf.
+func (s Setup) zones() ([]byte, error) {
+	global, err := s.globalZones()
+	if err != nil {
+		return nil, err
+	}
+	s.GlobalZones = global
+	return s.fill(zonesConf)
+}
+
+// globalZones names each once: Icinga refuses a zone that is defined twice.
+func (s Setup) globalZones() ([]string, error) {
+	var once []string
+	for _, zone := range s.GlobalZones {
+		if zone == s.ParentZone || zone == s.Name {
+			return nil, fmt.Errorf("%q is a global zone and also the name of %s: Icinga can't have both", zone, map[bool]string{true: "this node", false: "the parents' zone"}[zone == s.Name])
+		}
+		if !slices.Contains(once, zone) {
+			once = append(once, zone)
+		}
+	}
+	return once, nil
+}
+
+// api returns features-available/api.conf.
+func (s Setup) api() ([]byte, error) { return s.fill(apiConf) }
+
+func (s Setup) fill(t *template.Template) ([]byte, error) {
+	var b strings.Builder
+	err := t.Execute(&b, s)
+	return []byte(b.String()), err
+}
+
+// Listen is where the agent is to be reached on this machine.
+func (s Setup) Listen() string { return net.JoinHostPort(s.ListenHost, s.ListenPort) }
+
+// Quote writes s as a string of Icinga's configuration language.
+func Quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func quoteList(parents []Parent) string {
+	names := make([]string, len(parents))
+	for i, p := range parents {
+		names[i] = Quote(p.Name)
+	}
+	return "[ " + strings.Join(names, ", ") + " ]"
+}
+
+// A line of constants.conf that sets a constant, or the package's example of one.
+func constant(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^[ \t]*(//[ \t]*)?const[ \t]+` + name + `[ \t]*=[^\r\n]*`)
+}
+
+var constants = map[string]*regexp.Regexp{"NodeName": constant("NodeName"), "ZoneName": constant("ZoneName")}
+
+// setConstants returns constants.conf with this node's names in it.
+func setConstants(text, name string) string {
+	for _, c := range []string{"NodeName", "ZoneName"} {
+		line := fmt.Sprintf("const %s = %s", c, Quote(name))
+		if at := constants[c].FindStringIndex(text); at != nil {
+			text = text[:at[0]] + line + text[at[1]:]
+		} else {
+			text = strings.TrimRight(text, "\r\n") + "\n" + line + "\n"
+		}
+	}
+	return text
+}
+
+var includesConfD = regexp.MustCompile(`(?m)^[ \t]*include_recursive[ \t]+"conf\.d"[^\r\n]*`)
+
+// withoutConfD returns icinga2.conf without the folder of local objects, whose
+// examples would be checked here besides what the parents send.
+func withoutConfD(text string) string {
+	return includesConfD.ReplaceAllString(text, `// An agent gets its objects from its parents (icinga-enroll).
+// include_recursive "conf.d"`)
+}

@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"icinga-enroll/platform"
+)
+
+// Check has the agent validate the configuration that changes make, in a folder
+// of its own: a reload by somebody else must never meet half of them. folder is
+// made anew, and removed at the end; only this program may write to the one
+// around it.
+func (a Agent) Check(ctx context.Context, changes []Change, folder string) (err error) {
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if err := a.stage(changes, folder); err != nil {
+		return fmt.Errorf("the agent's new configuration can't be tried: %w", err)
+	}
+	argv := append(append([]string{}, a.ValidateCommand...), "-D", "Configuration.ConfigDir="+folder)
+	out, err := a.Run(ctx, argv, nil)
+	if err != nil {
+		return &Rejected{Command: strings.Join(argv, " "), Output: complaints(out), Err: err}
+	}
+	return nil
+}
+
+// Rejected is a configuration that the agent doesn't take.
+type Rejected struct {
+	Command string
+	Output  string // the agent's own words
+	Err     error
+}
+
+func (r *Rejected) Error() string {
+	return fmt.Sprintf("the agent doesn't take the new configuration, so the old one stays (%s: %s):\n%s", r.Command, r.Err, r.Output)
+}
+
+func (r *Rejected) Unwrap() error { return r.Err }
+
+// complaints are the critical lines of the agent's output, or all of it.
+func complaints(out string) string {
+	var critical []string
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "critical/") || strings.HasPrefix(line, "Error:") {
+			critical = append(critical, "  "+strings.TrimSpace(line))
+		}
+	}
+	if len(critical) == 0 {
+		return "  " + strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n  ")
+	}
+	return strings.Join(critical, "\n")
+}
+
+// replaced are the folders whose entries are staged one by one.
+var replaced = []string{".", "features-available", "features-enabled"}
+
+// stage fills folder with links to all that stays, and with the changes.
+func (a Agent) stage(changes []Change, folder string) error {
+	staged := Agent{ConfigDir: folder}
+	for _, sub := range replaced {
+		if err := a.mirror(staged, sub); err != nil {
+			return err
+		}
+	}
+	for _, c := range changes {
+		if err := staged.in(c.New.Name, c.New.put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mirror makes a folder of the stage: readable for the agent, which owns the
+// one it stands for, with a link to each of that one's entries.
+func (a Agent) mirror(staged Agent, sub string) error {
+	from, err := platform.OpenDir(filepath.Join(a.ConfigDir, sub))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	to, err := platform.MakeDir(filepath.Join(staged.ConfigDir, sub), 0o750)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }()
+	names, err := from.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if slices.Contains(replaced, name) {
+			continue
+		}
+		if err := to.WriteLink(name, filepath.Join(from.Path(), name)); err != nil {
+			return err
+		}
+	}
+	owner, err := from.Owner()
+	if err != nil {
+		return err
+	}
+	return to.Give(owner)
+}
