@@ -113,6 +113,7 @@ director_kickstart() {
 }
 
 director_data() {
+	director_connects_template
 	is_done director-data && return
 	put_template "$LAB_TEMPLATE" "$LAB_TEMPLATE_KEY" \
 		'"has_agent":true,"accept_config":true,"master_should_connect":false'
@@ -120,6 +121,14 @@ director_data() {
 	helper_setting agent_name fqdn
 	helper_setting transform_hostname 1
 	mark_done director-data
+}
+
+# The master is the one that connects: to the host's address, at port 5665.
+director_connects_template() {
+	is_done director-connects-template && return
+	put_template "$LAB_MASTER_CONNECTS_TEMPLATE" "$LAB_MASTER_CONNECTS_TEMPLATE_KEY" \
+		'"has_agent":true,"accept_config":true,"master_should_connect":true'
+	mark_done director-connects-template
 }
 
 put_template() {
