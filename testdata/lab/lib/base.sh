@@ -167,7 +167,7 @@ stop_process() {
 session_members() {
 	local leader=$1 name=$2 begun=$3 dir stat fields program
 	case $name in
-		master | satellite) name=icinga2 ;;
+		master | satellite | satellite2 | agent-*) name=icinga2 ;;
 		database) name=mariadbd ;;
 	esac
 	for dir in /proc/[0-9]*; do

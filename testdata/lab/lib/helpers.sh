@@ -65,6 +65,7 @@ helper_deploy() {
 	local before answer sum state try force=
 	exec 8>"$LAB_DIR/run/deploy.lock"
 	flock 8
+	agent_checks_forgotten
 	before=$(master_started)
 	if [ "$(last_deployment startup_succeeded)" = n ]; then
 		force=--force # or the Director finds that there is nothing new to deploy
@@ -160,8 +161,11 @@ openssl_date() { date -u -d "@$1" +%Y%m%d%H%M%SZ; }
 
 helper_endpoint() {
 	want $# 1
-	master_api objects/endpoints -G --data-urlencode "endpoint=$1"
+	endpoint_at master "$1"
 }
+
+# endpoint_at INSTANCE NAME prints what the master or a satellite knows of it.
+endpoint_at() { node_api "$1" objects/endpoints -G --data-urlencode "endpoint=$2"; }
 
 # check runs the command as the check of a service that exists as long as that
 # takes, and prints the service's last_check_result. A $ in it is Icinga's.

@@ -54,7 +54,7 @@ master_start() {
 	SATELLITE_ZONES=
 	if is_done satellite-zone; then
 		SATELLITE_ZONES='include "satellite.conf"'
-		render master/satellite.conf "$LAB_DIR/master/etc/satellite.conf"
+		render_satellite_zone master
 	fi
 	render master/icinga2.conf "$LAB_DIR/master/etc/icinga2.conf"
 	render master/constants.conf "$LAB_DIR/master/etc/constants.conf" 0640 "root:$ICINGA_OS_USER"
@@ -94,10 +94,14 @@ workshop() {
 }
 
 # master_api PATH [CURL ARG…] asks the master's own API.
-master_api() {
-	local path=$1
-	shift
+master_api() { node_api master "$@"; }
+
+# node_api INSTANCE PATH [CURL ARG…] asks the API of the master or a satellite.
+node_api() {
+	local node=LAB_${1^^} path=$2
+	local name=${node}_NAME port=${node}_PORT address=${node}_ADDRESS
+	shift 2
 	curl --silent --show-error --fail --max-time 20 --noproxy '*' -K "$LAB_DIR/curlrc-master" \
-		--cacert "$LAB_CA_FILE" --connect-to "$LAB_MASTER_NAME:$LAB_MASTER_PORT:$LAB_MASTER_ADDRESS" \
-		-H 'Accept: application/json' "$@" "https://$LAB_MASTER_NAME:$LAB_MASTER_PORT/v1/$path"
+		--cacert "$LAB_CA_FILE" --connect-to "${!name}:${!port}:${!address}" \
+		-H 'Accept: application/json' "$@" "https://${!name}:${!port}/v1/$path"
 }

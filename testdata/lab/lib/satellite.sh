@@ -1,45 +1,81 @@
 # shellcheck shell=bash
-# A satellite: a second Icinga 2 in a zone below the master. It has no CA key
-# and hands certificate requests on to the master.
+# One or two satellites: Icinga 2 in a zone below the master. They have no CA key
+# and hand certificate requests on to the master. INSTANCE is satellite or
+# satellite2.
 
+# satellite_command INSTANCE up|down
 satellite_command() {
-	case $1 in
+	[ "$1" = satellite ] || [ -n "$LAB_SATELLITE2_PORT" ] ||
+		fail "this lab is older than its second satellite: run \`lab up\` first"
+	case $2 in
 		up)
 			mark_done satellite-wanted
-			satellite_up
+			mark_done "$1-wanted"
+			satellites_up
 			;;
 		down)
-			rm -f "$LAB_DIR/done/satellite-wanted"
-			stop_process satellite
+			rm -f "$LAB_DIR/done/$1-wanted"
+			stop_process "$1"
+			[ "$1" = satellite ] || satellite2_leaves
 			;;
-		*) fail "say \`lab satellite up\` or \`lab satellite down\`" ;;
+		*) fail "say \`lab $1 up\` or \`lab $1 down\`" ;;
 	esac
 	write_env
 }
 
-satellite_up() {
-	satellite_zone
-	satellite_certificate
-	satellite_start
+# The second is not there without the first.
+satellites_up() {
+	local instance
+	for instance in satellite satellite2; do
+		is_done "$instance-wanted" || continue
+		satellite_zone "$instance"
+		satellite_certificate "$instance"
+		satellite_start satellite # it knows the zone's other endpoint too
+		satellite_start "$instance"
+	done
 	satellite_template
 }
 
-# The master's zones.conf names the satellite from here on, and the Director
+# The master's configuration names the satellite from here on, and the Director
 # imports it from there.
 satellite_zone() {
-	is_done satellite-zone && is_done satellite-import && return
-	mark_done satellite-zone
+	is_done "$1-zone" && is_done "$1-import" && return
+	mark_done "$1-zone"
 	master_start
-	icinga_cli director kickstart run >>"$LAB_DIR/log/director-setup.out" 2>&1
-	mark_done satellite-import
+	director_import
+	mark_done "$1-import"
+}
+
+# The zone has one endpoint again, for those who count on it.
+satellite2_leaves() {
+	is_done satellite2-zone || return 0
+	rm -f "$LAB_DIR"/done/satellite2-{zone,import}
+	master_start
+	! process_alive satellite || satellite_start satellite
+	director_import
+}
+
+director_import() { icinga_cli director kickstart run >>"$LAB_DIR/log/director-setup.out" 2>&1; }
+
+# render_satellite_zone INSTANCE writes the zone for the master or a satellite.
+# shellcheck disable=SC2034 # the template uses the variables
+render_satellite_zone() {
+	SATELLITE2_ENDPOINT=
+	SATELLITE_ENDPOINTS="\"$LAB_SATELLITE_NAME\""
+	if is_done satellite2-zone; then
+		SATELLITE2_ENDPOINT=$(<"$HERE/conf/satellite/endpoint2.conf")
+		SATELLITE_ENDPOINTS+=", \"$LAB_SATELLITE2_NAME\""
+	fi
+	render satellite/zone.conf "$LAB_DIR/$1/etc/satellite.conf"
 }
 
 satellite_certificate() {
-	local made name=$LAB_SATELLITE_NAME
+	local made name=LAB_${1^^}_NAME
 	local -a key
-	icinga_folders satellite
-	is_done satellite-certificate && return
-	made=$(workshop satellite)
+	name=${!name}
+	icinga_folders "$1"
+	is_done "$1-certificate" && return
+	made=$(workshop "$1")
 	key=(--key "$made/certs/$name.key" --cert "$made/certs/$name.crt")
 	{
 		icinga2 pki new-cert --cn "$name" "${key[@]}"
@@ -49,22 +85,25 @@ satellite_certificate() {
 			"${key[@]}" --trustedcert "$made/certs/trusted-parent.crt" \
 			--ca "$made/certs/ca.crt" --ticket "$(helper_ticket "$name")"
 		openssl verify -CAfile "$LAB_CA_FILE" "$made/certs/$name.crt"
-	} >>"$LAB_DIR/log/satellite-certificate.out" 2>&1
-	rm -rf "$LAB_DIR/satellite/data/certs"
-	mv "$made/certs" "$LAB_DIR/satellite/data/"
+	} >>"$LAB_DIR/log/$1-certificate.out" 2>&1
+	rm -rf "$LAB_DIR/$1/data/certs"
+	mv "$made/certs" "$LAB_DIR/$1/data/"
 	rmdir "$made"
-	mark_done satellite-certificate
+	mark_done "$1-certificate"
 }
 
-# shellcheck disable=SC2034 # icinga_start reads changed
+# shellcheck disable=SC2034 # icinga_start reads changed, the template the others
 satellite_start() {
+	local name=LAB_${1^^}_NAME host=LAB_${1^^}_HOST port=LAB_${1^^}_PORT
+	SELF_NAME=${!name} SELF_HOST=${!host} SELF_PORT=${!port}
 	changed=0
-	render satellite/icinga2.conf "$LAB_DIR/satellite/etc/icinga2.conf"
-	icinga_start satellite "$LAB_SATELLITE_HOST" "$LAB_SATELLITE_PORT"
-	wait_until satellite 30 satellite_connected
+	render_satellite_zone "$1"
+	render satellite/icinga2.conf "$LAB_DIR/$1/etc/icinga2.conf" 0640 "root:$ICINGA_OS_USER"
+	icinga_start "$1" "$SELF_HOST" "$SELF_PORT"
+	wait_until "$1" 30 satellite_connected "$SELF_NAME"
 }
 
-satellite_connected() { helper_endpoint "$LAB_SATELLITE_NAME" | grep -q '"connected":true'; }
+satellite_connected() { helper_endpoint "$1" | grep -q '"connected":true'; }
 
 satellite_template() {
 	is_done satellite-template && return
