@@ -20,12 +20,16 @@ const (
 // with all that it has started, after a minute or with ctx. To its environment
 // env is added; what is meant for this program only (its settings, which may
 // hold keys, and the service manager's socket) is taken out.
+//
+// From a service of systemd it is run as a service of its own: neither in the
+// sandbox of this one, nor without limits.
 func Run(ctx context.Context, argv, env []string) (output string, err error) {
 	if len(argv) == 0 {
 		return "", errors.New("no program is named")
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
+	argv = outsideSandbox(argv, env)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's own program
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out

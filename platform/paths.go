@@ -14,4 +14,5 @@ type Paths struct {
 	Config string // the configuration file
 	State  string // the folder for what must not be lost
 	Certs  string // the folder in which the Icinga agent looks for certificates
+	Agent  string // the folder of the Icinga agent's configuration
 }

@@ -7,5 +7,6 @@ func DefaultPaths() Paths {
 		Config: "/usr/local/etc/icinga-enroll/config.yml",
 		State:  "/var/db/icinga-enroll",
 		Certs:  "/usr/local/var/lib/icinga2/certs",
+		Agent:  "/usr/local/etc/icinga2",
 	}
 }

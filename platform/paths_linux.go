@@ -7,5 +7,6 @@ func DefaultPaths() Paths {
 		Config: "/etc/icinga-enroll/config.yml",
 		State:  "/var/lib/icinga-enroll",
 		Certs:  "/var/lib/icinga2/certs",
+		Agent:  "/etc/icinga2",
 	}
 }

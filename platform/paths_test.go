@@ -8,7 +8,7 @@ import (
 
 func TestPathsAreAbsolute(t *testing.T) {
 	paths := DefaultPaths()
-	for _, path := range []string{paths.Config, paths.State, paths.Certs} {
+	for _, path := range []string{paths.Config, paths.State, paths.Certs, paths.Agent} {
 		if !filepath.IsAbs(path) {
 			t.Errorf("%q is not absolute", path)
 		}
@@ -17,7 +17,7 @@ func TestPathsAreAbsolute(t *testing.T) {
 
 // People write these into their automation.
 func TestPathsOnLinuxStay(t *testing.T) {
-	want := Paths{"/etc/icinga-enroll/config.yml", "/var/lib/icinga-enroll", "/var/lib/icinga2/certs"}
+	want := Paths{"/etc/icinga-enroll/config.yml", "/var/lib/icinga-enroll", "/var/lib/icinga2/certs", "/etc/icinga2"}
 	if got := DefaultPaths(); runtime.GOOS == "linux" && got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}

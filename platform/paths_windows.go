@@ -18,5 +18,6 @@ func DefaultPaths() Paths {
 		Config: filepath.Join(data, "icinga-enroll", "config.yml"),
 		State:  filepath.Join(data, "icinga-enroll", "state"),
 		Certs:  filepath.Join(data, "icinga2", "var", "lib", "icinga2", "certs"),
+		Agent:  filepath.Join(data, "icinga2", "etc", "icinga2"),
 	}
 }

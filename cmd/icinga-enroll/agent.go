@@ -16,6 +16,9 @@ func newAgent() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Look at, or set up anew, the Icinga agent's configuration",
+		Long: `What "once" and "run" do with the Icinga agent's files goes by agent.manage. With
+"plan" it is looked at first; with "apply" a change in the Director is taken over.`,
+		Example: "  icinga-enroll agent plan && icinga-enroll agent apply",
 	}
 	plan := &cobra.Command{
 		Use:   "plan",

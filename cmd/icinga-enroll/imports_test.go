@@ -23,13 +23,14 @@ var rooms = map[string][]string{
 	"renew":                       {"github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-hclog"},
 	"platform":                    {"golang.org/x/sys/windows"},
 	"platform/service":            {"github.com/kardianos/service"},
-	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform"},
+	"platform/agent":              {"platform", "platform/service"},
+	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform", "platform/agent"},
 	"enroll/sandbox":              {"selfservice/selfservicetest", "pki", "pki/pkitest"},
 	"cmd/icinga-enroll": {
-		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform", "platform/service",
+		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform", "platform/service", "platform/agent",
 		"github.com/spf13/cobra", "github.com/spf13/pflag",
 		"github.com/knadh/koanf/v2", "github.com/knadh/koanf/providers/confmap", "go.yaml.in/yaml/v3",
-		"golang.org/x/term", "github.com/hashicorp/go-hclog",
+		"golang.org/x/term", "github.com/hashicorp/go-hclog", "github.com/rogpeppe/go-internal/diff",
 	},
 }
 

@@ -55,7 +55,15 @@ type daemon struct {
 	config   *loaded
 	enroller *enroll.Enroller
 	done     func() // of the enroller
+
+	hadAgent bool // the agent's folder was there when this began
+	end      context.CancelCauseFunc
 }
+
+// errNewFolder ends a service that systemd has to start anew: the folder of an
+// agent that was installed meanwhile is read-only in the sandbox that was made
+// without it.
+var errNewFolder = errors.New("the Icinga agent was installed meanwhile: this service ends, to be restarted with the right to write its files")
 
 // configure reads the configuration. Where that won't do all stays as it was.
 func (d *daemon) configure() error {
@@ -86,6 +94,10 @@ func (d *daemon) serve(ctx context.Context) error {
 		return fmt.Errorf("another icinga-enroll run may care for this state folder: %w", err)
 	}
 	defer release()
+	_, err = os.Stat(d.config.agentConfig())
+	d.hadAgent = err == nil
+	ctx, d.end = context.WithCancelCause(ctx)
+	defer d.end(nil)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
@@ -105,6 +117,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	err = loop.Run(ctx)
 	d.tell(d.notify.Stopping)
 	d.log.Info("stopped")
+	if errors.Is(context.Cause(ctx), errNewFolder) {
+		return errNewFolder
+	}
 	return err
 }
 
@@ -124,6 +139,9 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	}
 	if ctx.Err() != nil && err != nil {
 		return time.Time{}, err // it was interrupted: no news
+	}
+	if !d.hadAgent && errors.Is(err, syscall.EROFS) {
+		d.end(errNewFolder)
 	}
 	d.news.failure(err, setback)
 	d.export()

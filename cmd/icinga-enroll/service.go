@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"icinga-enroll/platform"
 	"icinga-enroll/platform/service"
 )
 
@@ -83,6 +85,7 @@ func installService(cmd *cobra.Command, _ []string) error {
 		Description: "Icinga enrolment and certificate renewal",
 		Arguments:   []string{"--config", file, "run"},
 		WritePaths:  c.writePaths(),
+		OtherPaths:  c.otherPaths(),
 	})
 	if err != nil {
 		return err
@@ -98,6 +101,18 @@ func (c *loaded) writePaths() []string {
 		paths = append(paths, filepath.Dir(c.Metrics.Textfile))
 	}
 	return paths
+}
+
+// otherPaths are the Icinga agent's folders in which "run" writes.
+func (c *loaded) otherPaths() []string {
+	if c.Agent.Manage == "never" {
+		return nil
+	}
+	return []string{c.agentConfig(), cmp.Or(c.Agent.DataDir, filepath.Dir(c.Paths.Certs))}
+}
+
+func (c *loaded) agentConfig() string {
+	return cmp.Or(c.Agent.ConfigDir, platform.DefaultPaths().Agent)
 }
 
 // fromFile refuses settings of the environment: a service has another one.

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,6 +29,9 @@ type Config struct {
 	// or not yet. Only systemd asks for them: it shows the service everything
 	// else read-only. /var/lib needs no mention.
 	WritePaths []string
+	// OtherPaths are folders of other programs that it writes to, too. They may
+	// appear later: from the next start of the service on they can be written.
+	OtherPaths []string
 }
 
 // State is what a service manager says of a service.
@@ -183,12 +187,12 @@ func (c Config) complete() (Config, error) {
 		}
 		c.Executable = self
 	}
-	for _, path := range append([]string{c.Executable}, c.WritePaths...) {
+	for _, path := range slices.Concat([]string{c.Executable}, c.WritePaths, c.OtherPaths) {
 		if !filepath.IsAbs(path) {
 			return c, fmt.Errorf("service %s: %q must be an absolute path", c.Name, path)
 		}
 	}
-	for _, text := range append(append([]string{c.Description, c.Executable}, c.Arguments...), c.WritePaths...) {
+	for _, text := range slices.Concat([]string{c.Description, c.Executable}, c.Arguments, c.WritePaths, c.OtherPaths) {
 		if strings.ContainsFunc(text, unicode.IsControl) {
 			return c, fmt.Errorf("service %s: %q has a control character in it", c.Name, text)
 		}

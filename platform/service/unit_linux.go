@@ -32,6 +32,11 @@ func unit(c Config) (string, error) {
 	for i, folder := range folders {
 		folders[i] = quoteUnit(folder)
 	}
+	for _, path := range c.OtherPaths {
+		if !within(path, stateParent) {
+			folders = append(folders, quoteUnit("-"+filepath.Clean(path)))
+		}
+	}
 	return strings.NewReplacer(
 		"@NAME@", c.Name,
 		"@DESCRIPTION@", strings.ReplaceAll(c.Description, "%", "%%"),
