@@ -26,7 +26,31 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"icinga-enroll": main})
+	testscript.Main(m, map[string]func(){"icinga-enroll": main, "hook": hook})
+}
+
+// hook is a program that the scripts have told of changes. It appends what it
+// was told to a file, and fails without an argument, or where "fail" exists.
+func hook() {
+	if _, err := os.Stat("fail"); err == nil || len(os.Args) < 2 {
+		fmt.Println("no")
+		os.Exit(1)
+	}
+	if strings.Contains(strings.Join(os.Environ(), "\n"), "TEMPLATE_KEY") {
+		os.Exit(9)
+	}
+	line := os.Args[1]
+	for _, name := range []string{"CN", "REASON", "CERT", "KEY", "CA", "NOT_AFTER"} {
+		line += " " + os.Getenv("ICINGA_HOOK_"+name)
+	}
+	f, err := os.OpenFile("told", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintln(f, line)
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 }
 
 // TestScript runs the program as a user does, against the sandbox.
@@ -43,6 +67,8 @@ func TestScript(t *testing.T) {
 		"await":        cmdAwait,
 		"signal":       cmdSignal,
 		"filemode":     cmdFileMode,
+		"ls":           cmdList,
+		"edit":         cmdEdit,
 	})
 }
 
@@ -381,4 +407,27 @@ func cmdFileMode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] {
 		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
 	}
+}
+
+// ls DIR prints the names in a folder: not every system has such a program.
+func cmdList(ts *testscript.TestScript, _ bool, args []string) {
+	out := ts.Stdout() // or what was printed before stays
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, entry := range entries {
+		_, err := fmt.Fprintln(out, entry.Name())
+		ts.Check(err)
+	}
+}
+
+// edit FILE REGEXP TEXT replaces what matches by TEXT.
+func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	data, err := os.ReadFile(file)
+	ts.Check(err)
+	edited := regexp.MustCompile(args[1]).ReplaceAll(data, []byte(args[2]))
+	if string(edited) == string(data) {
+		ts.Fatalf("%s doesn't match %s", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(file, edited, 0o600))
 }
