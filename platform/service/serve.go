@@ -5,11 +5,13 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/kardianos/service"
 )
+
+// errNotManaged says that no service manager waits for this process to report.
+var errNotManaged = errors.New("this process wasn't started by the service manager")
 
 // Serve runs work until it returns, and returns its error: a worker that died is
 // a service that died, and it is for the manager to start it again. Make that
@@ -19,11 +21,11 @@ import (
 // terminal asks to stop (SIGTERM, an interrupt, Windows' stop and shutdown).
 // From then on an error that is the context's is none.
 func Serve(name string, work func(context.Context) error) error {
+	if err := serveManaged(name, work, dispatch); !errors.Is(err, errNotManaged) {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if runtime.GOOS == "windows" && !service.Interactive() {
-		return serveManaged(name, work)
-	}
 	return stopped(ctx, work(ctx))
 }
 
@@ -36,23 +38,24 @@ func stopped(ctx context.Context, err error) error {
 }
 
 // serveManaged runs work for Windows' service manager, which talks to a service
-// and sends no signals. Where work dies, Serve returns without a word to the
-// manager: only a service that ends without having said so is restarted.
-func serveManaged(name string, work func(context.Context) error) error {
+// and sends no signals; dispatch listens to it. Where work dies, serveManaged
+// returns without a word to the manager: only a service that ends without having
+// said so is restarted.
+func serveManaged(name string, work func(context.Context) error, dispatch func(string, service.Service) error) error {
 	w := newWorker(work)
 	s, err := service.New(w, &service.Config{Name: name})
 	if err != nil {
 		return err
 	}
 	dispatched := make(chan error, 1)
-	go func() { dispatched <- s.Run() }()
+	go func() { dispatched <- dispatch(name, s) }()
 	select {
 	case err := <-dispatched:
-		return err
+		return errors.Join(err, w.outcome())
 	case <-w.done:
 	}
 	if w.asked() {
-		return <-dispatched // the manager is told that the service has stopped
+		return errors.Join(<-dispatched, w.err) // the manager is told that the service has stopped
 	}
 	return w.err
 }
@@ -89,3 +92,13 @@ func (w *worker) Stop(service.Service) error {
 }
 
 func (w *worker) asked() bool { return w.ctx.Err() != nil }
+
+// outcome is the error of work, nil while it goes on or where it never began.
+func (w *worker) outcome() error {
+	select {
+	case <-w.done:
+		return w.err
+	default:
+		return nil
+	}
+}

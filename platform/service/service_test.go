@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kardianos/service"
 )
 
 // TestMain is also the service that TestServe starts.
@@ -22,7 +24,9 @@ func serveFor(mode string) int {
 	serve := Serve
 	kind, fate, _ := strings.Cut(mode, " ")
 	if kind == "managed" {
-		serve = serveManaged
+		serve = func(name string, work func(context.Context) error) error {
+			return serveManaged(name, work, func(_ string, s service.Service) error { return s.Run() })
+		}
 	}
 	err := serve("icinga-enroll-test", func(ctx context.Context) error {
 		fmt.Println("works")
