@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kardianos/service"
 )
@@ -28,21 +27,4 @@ func (l library) control(_ context.Context, name, action string) error {
 		return err
 	}
 	return explain(service.Control(s, action))
-}
-
-func (l library) state(_ context.Context, name string) (State, error) {
-	s, err := l.with(Config{Name: name})
-	if err != nil {
-		return NotInstalled, err
-	}
-	status, err := s.Status()
-	switch {
-	case errors.Is(err, service.ErrNotInstalled):
-		return NotInstalled, nil
-	case err != nil:
-		return NotInstalled, explain(err)
-	case status == service.StatusRunning:
-		return Running, nil
-	}
-	return Stopped, nil
 }

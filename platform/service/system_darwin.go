@@ -1,6 +1,11 @@
 package service
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/kardianos/service"
+)
 
 // thisSystem returns launchd, which starts every service whose file is there.
 func thisSystem() manager {
@@ -17,4 +22,21 @@ func thisSystem() manager {
 		controlling: library{}.control,
 		asking:      library{}.state,
 	}
+}
+
+func (l library) state(_ context.Context, name string) (State, error) {
+	s, err := l.with(Config{Name: name})
+	if err != nil {
+		return NotInstalled, err
+	}
+	status, err := s.Status()
+	switch {
+	case errors.Is(err, service.ErrNotInstalled):
+		return NotInstalled, nil
+	case err != nil:
+		return NotInstalled, explain(err)
+	case status == service.StatusRunning:
+		return Running, nil
+	}
+	return Stopped, nil
 }

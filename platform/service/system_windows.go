@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
@@ -60,20 +62,42 @@ func adjust(c Config) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	is, err := s.Config()
-	if err != nil {
+	if err := describe(s.Handle, c); err != nil {
 		return err
 	}
-	is.BinaryPathName = windows.ComposeCommandLine(append([]string{c.Executable}, c.Arguments...))
-	is.DisplayName, is.Description = c.Description, c.Description
-	is.StartType, is.DelayedAutoStart = mgr.StartAutomatic, true
-	if err := s.UpdateConfig(is); err != nil {
+	if err := startLate(s.Handle); err != nil {
 		return err
 	}
 	if err := recoverFrom(s); err != nil {
 		return err
 	}
 	return addEventSource(c.Name)
+}
+
+// describe changes what c says, and leaves everything else as it is.
+func describe(s windows.Handle, c Config) error {
+	command, err := windows.UTF16PtrFromString(windows.ComposeCommandLine(append([]string{c.Executable}, c.Arguments...)))
+	if err != nil {
+		return err
+	}
+	name, err := windows.UTF16PtrFromString(c.Description)
+	if err != nil {
+		return err
+	}
+	const same = windows.SERVICE_NO_CHANGE
+	if err := windows.ChangeServiceConfig(s, same, windows.SERVICE_AUTO_START, same, command, nil, nil, nil, nil, nil, name); err != nil {
+		return err
+	}
+	text := windows.SERVICE_DESCRIPTION{Description: name}
+	info := (*byte)(unsafe.Pointer(&text)) //nolint:gosec // G103: that is how Windows wants it
+	return windows.ChangeServiceConfig2(s, windows.SERVICE_CONFIG_DESCRIPTION, info)
+}
+
+// startLate has the service started at boot after those that others wait for.
+func startLate(s windows.Handle) error {
+	late := windows.SERVICE_DELAYED_AUTO_START_INFO{IsDelayedAutoStartUp: 1}
+	info := (*byte)(unsafe.Pointer(&late)) //nolint:gosec // G103: that is how Windows wants it
+	return asFarAsKnown(windows.ChangeServiceConfig2(s, windows.SERVICE_CONFIG_DELAYED_AUTO_START_INFO, info))
 }
 
 // recoverFrom sets the pauses before the first, the second and every other
@@ -88,7 +112,35 @@ func recoverFrom(s *mgr.Service) error {
 	if err := s.SetRecoveryActions(actions, 86400); err != nil {
 		return err
 	}
-	return s.SetRecoveryActionsOnNonCrashFailures(true)
+	return asFarAsKnown(s.SetRecoveryActionsOnNonCrashFailures(true))
+}
+
+// asFarAsKnown lets a service manager be that has no such setting. Windows has
+// all that are used here since Vista; Wine, under which this is tested, has not.
+func asFarAsKnown(err error) error {
+	if errors.Is(err, windows.ERROR_INVALID_LEVEL) {
+		return nil
+	}
+	return err
+}
+
+// state asks as every account may; the library would ask for the right to start
+// and stop the service, too.
+func (library) state(_ context.Context, name string) (State, error) {
+	var status svc.Status
+	err := ask(name, windows.SERVICE_QUERY_STATUS, func(s *mgr.Service) (err error) {
+		status, err = s.Query()
+		return err
+	})
+	switch {
+	case errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST):
+		return NotInstalled, nil
+	case err != nil:
+		return NotInstalled, explain(err)
+	case status.State == svc.Stopped:
+		return Stopped, nil
+	}
+	return Running, nil
 }
 
 func (library) enable(_ context.Context, name string) error {
@@ -102,12 +154,8 @@ func (library) enable(_ context.Context, name string) error {
 		return explain(err)
 	}
 	defer func() { _ = s.Close() }()
-	is, err := s.Config()
-	if err != nil {
-		return explain(err)
-	}
-	is.StartType = mgr.StartAutomatic
-	return explain(s.UpdateConfig(is))
+	const same = windows.SERVICE_NO_CHANGE
+	return explain(windows.ChangeServiceConfig(s.Handle, same, windows.SERVICE_AUTO_START, same, nil, nil, nil, nil, nil, nil, nil))
 }
 
 // reload restarts it: Windows has no signal for that.
@@ -115,22 +163,34 @@ func (l library) reload(ctx context.Context, name string) error {
 	return l.control(ctx, name, "restart")
 }
 
-// enabled asks with the few rights that every account has.
 func (library) enabled(_ context.Context, name string) (bool, error) {
+	var c windows.QUERY_SERVICE_CONFIG
+	err := ask(name, windows.SERVICE_QUERY_CONFIG, func(s *mgr.Service) error {
+		// The texts come behind the struct; Windows never needs more than 8 KiB.
+		var buffer [8 << 10 / unsafe.Sizeof(c)]windows.QUERY_SERVICE_CONFIG
+		var needed uint32
+		err := windows.QueryServiceConfig(s.Handle, &buffer[0], uint32(unsafe.Sizeof(buffer)), &needed)
+		c = buffer[0]
+		return err
+	})
+	return c.StartType == windows.SERVICE_AUTO_START, err
+}
+
+// ask opens a service with the given right and no other.
+func ask(name string, right uint32, question func(*mgr.Service) error) error {
 	handle, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { _ = windows.CloseServiceHandle(handle) }()
 	text, err := windows.UTF16PtrFromString(name)
 	if err != nil {
-		return false, err
+		return err
 	}
-	service, err := windows.OpenService(handle, text, windows.SERVICE_QUERY_CONFIG)
+	service, err := windows.OpenService(handle, text, right)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { _ = windows.CloseServiceHandle(service) }()
-	c, err := (&mgr.Service{Name: name, Handle: service}).Config()
-	return c.StartType == mgr.StartAutomatic, err
+	return question(&mgr.Service{Name: name, Handle: service})
 }
