@@ -23,7 +23,7 @@ type Dir struct {
 
 // Owner is the account and group that a file belongs to. The zero Owner is the
 // account that runs this program. Only root can give files away: in any other
-// process, and on Windows, every Owner means the zero one.
+// process every Owner means the zero one. On Windows any other one is the agent.
 type Owner struct{ account }
 
 // OpenDir opens the folder at path. If it isn't there, the error is
@@ -46,7 +46,8 @@ func OpenDir(path string) (*Dir, error) {
 // gets exactly the mode perm, whatever the umask is, and folders made on the
 // way get 0755. What exists is left as it is.
 //
-// Windows knows no such modes; there a new folder inherits its rights.
+// Windows knows no such modes. There others can read a new folder, and not write
+// to it, if perm lets them read; with any other perm it inherits its rights.
 func MakeDir(path string, perm fs.FileMode) (*Dir, error) {
 	return newDir("make", path, func(path string) (*os.Root, error) {
 		return makeFolder(path, perm.Perm())
@@ -72,7 +73,7 @@ func (d *Dir) Path() string { return d.path }
 // Close closes the folder. Locks taken in it stay.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// Owner returns the owner of the folder, the zero Owner on Windows.
+// Owner returns the owner of the folder, on Windows the agent.
 func (d *Dir) Owner() (Owner, error) {
 	info, err := d.root.Stat(".")
 	if err != nil {

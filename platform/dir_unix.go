@@ -23,6 +23,11 @@ func ownerOf(info fs.FileInfo) Owner {
 	return Owner{account{uid: int(stat.Uid), gid: int(stat.Gid), given: true}}
 }
 
+// create makes the file name; owner and exact mode are for give.
+func (d *Dir) create(name string, perm fs.FileMode, _ Owner) (*os.File, error) {
+	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+}
+
 // give sets the owner, then the mode: a change of owner takes bits away from
 // the mode.
 func give(f *os.File, perm fs.FileMode, owner Owner) error {

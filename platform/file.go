@@ -132,6 +132,11 @@ func kind(mode fs.FileMode) string {
 // umask is, and its owner before it has its name. A symbolic link of that name
 // is replaced, not followed.
 //
+// On Windows a mode that lets others read it means the accounts in Users, any
+// other mode SYSTEM, Administrators, the account that runs this and, where
+// owner is the folder's, the agent's; the agent's files that others may read
+// inherit their rights.
+//
 // If it fails, the old file is untouched and nothing else is left, with one
 // exception: when the last step, writing the folder to the disk, is what
 // failed, the new file is in place but may be lost in a power cut.
@@ -181,7 +186,7 @@ func fleeting(*os.File) error { return nil }
 // name. It leaves nothing if it fails.
 func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner, finish func(*os.File) error) (string, error) {
 	name := temporaryPrefix + rand.Text()
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := d.create(name, perm, owner)
 	if err != nil {
 		return "", err
 	}

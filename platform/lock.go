@@ -112,7 +112,7 @@ func (d *Dir) openLock(name string, perm fs.FileMode) (*os.File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	f, err = d.create(name, perm, Owner{})
 	if errors.Is(err, fs.ErrExist) {
 		return d.openRegular(name, os.O_RDWR)
 	}
