@@ -172,7 +172,7 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 			return err
 		}
 		n.setback = err
-		n.note(Step{Name: s.name, Text: "failed, and can wait: the certificate is valid: " + err.Error(), Warning: true})
+		n.note(Step{Name: s.name, Text: "failed; the certificate is valid: " + err.Error(), Warning: true})
 	}
 	return nil
 }

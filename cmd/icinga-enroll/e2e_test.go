@@ -32,6 +32,7 @@ func TestLab(t *testing.T) {
 		"signal":   cmdSignal,
 		"plugin":   cmdPlugin,
 		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
+		"agent":    func(ts *testscript.TestScript, _ bool, args []string) { cmdAgent(ts, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
 		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },
 	})
@@ -78,6 +79,30 @@ paths:
 	ticket, err := exec.Command(program, "ticket", name).Output()
 	ts.Check(err)
 	s.audit.secret("the ticket", strings.TrimSpace(string(ticket)))
+}
+
+// agent [ADDRESS:PORT] has the node manage an Icinga agent of its own, below
+// $WORK/agent: as the package leaves one, and not running.
+func cmdAgent(ts *testscript.TestScript, program string, args []string) {
+	s := scriptOf(ts)
+	dir := filepath.Join(s.dir, "agent")
+	if out, err := exec.Command(program, append([]string{"agent", "prepare", dir}, args...)...).CombinedOutput(); err != nil {
+		ts.Fatalf("lab agent prepare: %v\n%s", err, out)
+	}
+	ts.Defer(func() { _ = exec.Command(program, "agent", "stop", dir).Run() })
+	listen, err := os.ReadFile(filepath.Join(dir, "listen"))
+	ts.Check(err)
+	config, err := os.ReadFile(filepath.Join(s.dir, "config.yml"))
+	ts.Check(err)
+	text := strings.Replace(string(config), "  certs: "+filepath.Join(s.dir, "certs")+"\n", "", 1) + fmt.Sprintf(`agent:
+  manage: always
+  config_dir: %[1]s/etc
+  data_dir: %[1]s/data
+  listen: "%[2]s"
+  validate: ["%[1]s/icinga2", "daemon", "-C"]
+  reload: ["%[1]s/reload"]
+`, dir, strings.TrimSpace(string(listen)))
+	ts.Check(os.WriteFile(filepath.Join(s.dir, "config.yml"), []byte(text), 0o600))
 }
 
 // Where the servers' own words have keys in them: a host's JSON, the access log.
