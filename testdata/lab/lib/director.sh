@@ -7,6 +7,7 @@ DIRECTOR_MODULES=(director incubator reactbundle)
 director_up() {
 	director_certificate
 	director_config
+	director_limited_accounts
 	php_start
 	nginx_start
 	wait_until nginx 20 port_open 127.0.0.1 "$LAB_DIRECTOR_PORT"
@@ -41,6 +42,20 @@ director_config() {
 	for file in resources config authentication roles modules/director/config modules/director/kickstart; do
 		render "icingaweb2/$file.ini" "$folder/$file.ini" 0640 "$owner"
 	done
+}
+
+# Each lacks one permission of the controller's, and shares its password.
+director_limited_accounts() {
+	local user
+	is_done director-limited-accounts && return
+	{
+		echo "USE icingaweb;"
+		for user in "$LAB_NO_MODULE_USER" "$LAB_NO_API_USER" "$LAB_NO_HOSTS_USER"; do
+			echo "DELETE FROM icingaweb_user WHERE name = '$user';"
+			web_account "$user" "$LAB_CONTROLLER_PASSWORD"
+		done
+	} | sql_root
+	mark_done director-limited-accounts
 }
 
 PHP_FPM_SOCKET=$LAB_DIR/run/php-fpm.sock
