@@ -25,7 +25,7 @@ func parseBase(text string, allowHTTP bool) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("the Director's URL names no host; it looks like %s", exampleURL)
 	case u.User != nil:
-		return nil, errors.New("the Director's URL contains a user name or password; take it out, the self-service API needs only the template key")
+		return nil, errors.New("the Director's URL contains a user name or password; take it out: the self-service API needs only the template key, and a user of the REST API is given apart from the URL")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return nil, fmt.Errorf("the Director's URL must end with its path, without ? or #; it looks like %s", exampleURL)
 	}

@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"icinga-enroll/enroll/secret"
 )
 
 // The calls, as the Director names them in its URLs.
@@ -28,11 +31,24 @@ var errTooLarge = errors.New("the answer is larger than 1 MiB")
 
 // A call is one request to the Director.
 type call struct {
-	name  string
-	query url.Values
-	body  []byte // JSON; nil for none
-	limit time.Duration
-	once  bool // must not be repeated: an unclear outcome is ErrAnswerLost
+	name   string // as its errors say it
+	method string
+	path   string // below the Director's URL
+	query  url.Values
+	body   []byte // JSON; nil for none
+	limit  time.Duration
+	once   bool // must not be repeated: an unclear outcome is ErrAnswerLost
+
+	good      int         // the status of a good answer; 0 is 200
+	unchanged bool        // 304 is good, too: its answer is nil
+	hidden    secret.Text // a secret in the body
+}
+
+// selfService begins a call of the self-service API. It always is a POST: the
+// Director executes a call whatever its method is, and a GET may be repeated
+// on the way.
+func selfService(name string, query url.Values) call {
+	return call{name: name, method: http.MethodPost, path: "self-service/" + name, query: query, limit: callLimit}
 }
 
 // do sends k and returns the JSON of a good answer.
@@ -62,22 +78,25 @@ func (c *Client) do(ctx context.Context, k call) ([]byte, error) {
 	return c.judge(k, res, body)
 }
 
-// request always is a POST: the Director executes a call whatever its method
-// is, and a GET may be repeated on the way. It takes Accept for a request of
-// its API only if the value is exactly this one.
+// request builds k's request. The Director takes Accept for one of its APIs only
+// if the value is exactly this one. In a query it takes a + for a plus and no
+// space.
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
-	u := c.base.JoinPath("self-service", k.name)
-	u.RawQuery = k.query.Encode()
+	u := c.base.JoinPath(k.path)
+	u.RawQuery = strings.ReplaceAll(k.query.Encode(), "+", "%20")
 	var body io.Reader
 	if k.body != nil {
 		body = bytes.NewReader(k.body)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, k.method, u.String(), body)
 	if err != nil { // not err itself: it contains the URL
 		return nil, errors.New("internal error: the request to the Director could not be built")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
+	if c.login != nil {
+		req.SetBasicAuth(c.login.user, c.login.password.Reveal())
+	}
 	if k.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -15,18 +15,21 @@ const maxMessage = 300
 // keyLike matches what could be a key or a ticket that this call does not know.
 var keyLike = regexp.MustCompile(`[0-9A-Fa-f]{40,}`)
 
-// clean makes a text from outside fit for a log: without the key, without
-// anything that looks like one, without control characters, and short. The key
-// is looked for again after escaping, which could have put it together.
-func clean(s, key string) string {
-	escaped := escape(redact(strings.TrimSpace(s), key))
-	return shorten(redact(escaped, key))
+// clean makes a text from outside fit for a log: without the secrets, without
+// anything that looks like a key, without control characters, and short. The
+// secrets are looked for again after escaping, which could have put one together.
+func clean(s string, secrets ...string) string {
+	escaped := escape(redact(strings.TrimSpace(s), secrets))
+	return shorten(redact(escaped, secrets))
 }
 
-// redact takes the key out, in each way in which a server may spell it.
-func redact(s, key string) string {
+// redact takes the secrets out, in each way in which a server may spell one.
+func redact(s string, secrets []string) string {
 	const redacted = "[redacted]"
-	if key != "" {
+	for _, key := range secrets {
+		if key == "" {
+			continue
+		}
 		for _, form := range []string{key, html.EscapeString(key), url.QueryEscape(key), url.PathEscape(key)} {
 			s = strings.ReplaceAll(s, form, redacted)
 		}

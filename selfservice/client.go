@@ -62,6 +62,7 @@ type Client struct {
 	base      *url.URL
 	userAgent string
 	transport *http.Transport
+	login     *login // of the REST API; nil: the self-service API, which has none
 }
 
 // New returns a client of the Director at baseURL, such as
@@ -127,13 +128,8 @@ func (c *Client) Register(ctx context.Context, templateKey secret.Text, name str
 	if err != nil {
 		return secret.Text{}, err
 	}
-	k := call{
-		name:  callRegister,
-		query: url.Values{"key": {templateKey.Reveal()}, "name": {name}},
-		body:  body,
-		limit: registerLimit,
-		once:  true,
-	}
+	k := selfService(callRegister, url.Values{"key": {templateKey.Reveal()}, "name": {name}})
+	k.body, k.limit, k.once = body, registerLimit, true
 	answer, err := c.do(ctx, k)
 	if err != nil {
 		return secret.Text{}, err
@@ -148,11 +144,7 @@ func (c *Client) Register(ctx context.Context, templateKey secret.Text, name str
 // Parameters asks with a template's key how hosts are named, or with a host's
 // key also for what its agent needs.
 func (c *Client) Parameters(ctx context.Context, key secret.Text) (Parameters, error) {
-	k := call{
-		name:  callParameters,
-		query: url.Values{"key": {key.Reveal()}},
-		limit: callLimit,
-	}
+	k := selfService(callParameters, url.Values{"key": {key.Reveal()}})
 	answer, err := c.do(ctx, k)
 	if err != nil {
 		return Parameters{}, err
@@ -168,11 +160,7 @@ func (c *Client) Parameters(ctx context.Context, key secret.Text) (Parameters, e
 // that hostKey belongs to: for the name that the host has in the Director now,
 // which is another one after a rename there.
 func (c *Client) Ticket(ctx context.Context, hostKey secret.Text) (secret.Text, error) {
-	k := call{
-		name:  callTicket,
-		query: url.Values{"key": {hostKey.Reveal()}},
-		limit: callLimit,
-	}
+	k := selfService(callTicket, url.Values{"key": {hostKey.Reveal()}})
 	answer, err := c.do(ctx, k)
 	if err != nil {
 		return secret.Text{}, err

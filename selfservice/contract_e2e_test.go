@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"testing"
@@ -27,8 +26,26 @@ func TestContractDirector(t *testing.T) {
 		noAgent:    lab.NoAgent,
 		noAgentKey: lab.NoAgentKey,
 		masters:    []masterState{wrongPassword, unreachable},
+		login:      lab.login,
 		backstage:  lab,
 	})
+}
+
+func (l *lab) login(a account) (user, password string) {
+	switch a {
+	case admin:
+		return l.User, l.Password
+	case wrongLogin:
+		return l.User, "not the password"
+	case controller:
+		return l.Controller, l.ControllerPassword
+	case noModule:
+		return l.NoModule, l.ControllerPassword
+	case noAPI:
+		return l.NoAPI, l.ControllerPassword
+	default:
+		return l.NoHosts, l.ControllerPassword
+	}
 }
 
 // lab is a real Director, of which tests see and change the objects by its
@@ -38,6 +55,10 @@ type lab struct {
 	CAFile      string `json:"LAB_DIRECTOR_CA_FILE"`
 	User        string `json:"LAB_WEB_USER"`
 	Password    string `json:"LAB_WEB_PASSWORD"`
+	Controller  string `json:"LAB_CONTROLLER_USER"`
+	NoModule    string `json:"LAB_NO_MODULE_USER"` // these have the controller's password
+	NoAPI       string `json:"LAB_NO_API_USER"`
+	NoHosts     string `json:"LAB_NO_HOSTS_USER"`
 	Template    string `json:"LAB_TEMPLATE"`
 	TemplateKey string `json:"LAB_TEMPLATE_KEY"`
 	NoAgent     string `json:"LAB_NO_AGENT_TEMPLATE"`
@@ -46,6 +67,8 @@ type lab struct {
 	MasterPort  string `json:"LAB_MASTER_PORT"`
 	APIUser     string `json:"LAB_API_USER"`
 	APIPassword string `json:"LAB_API_PASSWORD"`
+
+	ControllerPassword string `json:"LAB_CONTROLLER_PASSWORD"`
 
 	roots *x509.CertPool
 }
@@ -76,7 +99,7 @@ func (l *lab) rest(t *testing.T, method, object, name string, body any, allowed 
 	t.Helper()
 	address := l.URL + "/" + object
 	if name != "" {
-		address += "?name=" + url.QueryEscape(name)
+		address += "?name=" + queryEscape(name)
 	}
 	content, err := json.Marshal(body)
 	if err != nil {

@@ -41,8 +41,24 @@ func (f *fake) contract() *contractDirector {
 		noAgent:    "no-agent",
 		noAgentKey: noAgentKey,
 		masters:    []masterState{wrongPassword, unreachable, noPermission, noSalt},
+		login:      f.login,
 		backstage:  f,
 	}
+}
+
+// login gives each account a password of its own, and what it may do.
+func (f *fake) login(a account) (user, password string) {
+	if a == wrongLogin {
+		return string(admin), "not the password"
+	}
+	password = "password of " + string(a)
+	f.SetUser(selfservicetest.User{Name: string(a), Password: password, Permissions: map[account][]string{
+		controller: {"module/director", "director/api", "director/hosts"},
+		noModule:   {"director/api", "director/hosts"},
+		noAPI:      {"module/director", "director/hosts"},
+		noHosts:    {"module/director", "director/api"},
+	}[a]})
+	return string(a), password
 }
 
 const (
@@ -68,6 +84,7 @@ func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{Director: selfservicetest.New()}
 	f.Ticket = f.ticket
+	f.Master = func() error { _, err := f.ticket(""); return err }
 	f.SetTemplate(selfservicetest.Template{
 		Name: "agent", Key: agentKey, Zone: "master", AcceptConfig: true,
 		Parents: []selfservicetest.Parent{{Name: "master", Host: "192.0.2.5", Port: "5665"}},

@@ -1,6 +1,7 @@
 package selfservice_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -34,6 +35,8 @@ type contractDirector struct {
 	noAgent    string // a template that is no agent's
 	noAgentKey string
 	masters    []masterState // what breakMaster can do
+	// login says how an account of Icinga Web logs in.
+	login func(account) (user, password string)
 	backstage
 }
 
@@ -73,7 +76,8 @@ type contractRow struct {
 	prepare func(t *testing.T, d *contractDirector, name string) (key string)
 	master  masterState
 
-	method      string // empty: POST
+	method      string  // empty: POST
+	as          account // empty: none, a call of the self-service API
 	call        string
 	query       string
 	accept      string // empty: application/json
@@ -93,6 +97,7 @@ type contractRow struct {
 // A clientRow is the same request made by a Client, and what it must say.
 type clientRow struct {
 	properties selfservice.HostProperties
+	rest       func(ctx context.Context, c *selfservice.Controller, name string) error // the call, of the REST API
 	is         error
 	temporary  bool
 	text       string // a part of the error's text; empty: there is no error
@@ -114,7 +119,7 @@ func aWebError(message string) string {
 }
 
 func runContract(t *testing.T, d *contractDirector) {
-	rows := append(registerRows(), append(ticketRows(), parametersRows()...)...)
+	rows := slices.Concat(registerRows(), ticketRows(), parametersRows(), restRows())
 	for i, row := range rows {
 		if row.master != "" && !slices.Contains(d.masters, row.master) {
 			continue
@@ -128,6 +133,7 @@ func runContract(t *testing.T, d *contractDirector) {
 	}
 	t.Run("12 at once", func(t *testing.T) { testAtOnce(t, d) })
 	t.Run("rename", func(t *testing.T) { testRename(t, d) })
+	t.Run("REST", func(t *testing.T) { runREST(t, d) })
 }
 
 // stage makes a name that nobody has used, and prepares the row. What the row
@@ -189,7 +195,7 @@ func checkParts(t *testing.T, row contractRow, body string) {
 // send makes the request of row, with nothing added by this project's client.
 func (d *contractDirector) send(t *testing.T, row contractRow, vars map[string]string) (status int, contentType, body string) {
 	t.Helper()
-	address := d.url + "/self-service/" + row.call + "?" + expand(row.query, vars, url.QueryEscape)
+	address := d.url + "/" + row.path() + "?" + expand(row.query, vars, queryEscape)
 	plain := func(s string) string { return s }
 	req, err := http.NewRequestWithContext(t.Context(), orDefault(row.method, http.MethodPost), address,
 		strings.NewReader(expand(row.body, vars, plain)))
@@ -197,6 +203,9 @@ func (d *contractDirector) send(t *testing.T, row contractRow, vars map[string]s
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", orDefault(row.accept, asJSON))
+	if row.as != "" {
+		req.SetBasicAuth(d.login(row.as))
+	}
 	if row.contentType != "" {
 		req.Header.Set("Content-Type", row.contentType)
 	}
@@ -214,6 +223,9 @@ func (d *contractDirector) send(t *testing.T, row contractRow, vars map[string]s
 	return res.StatusCode, res.Header.Get("Content-Type"), string(content)
 }
 
+// queryEscape writes a space as %20: the Director takes a + for a plus.
+func queryEscape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
 func orDefault(s, otherwise string) string {
 	if s == "" {
 		return otherwise
@@ -223,13 +235,20 @@ func orDefault(s, otherwise string) string {
 
 func runClient(t *testing.T, d *contractDirector, row contractRow, i int) {
 	name, vars := stage(t, d, row, i)
-	query, err := url.ParseQuery(expand(row.query, vars, url.QueryEscape))
+	query, err := url.ParseQuery(expand(row.query, vars, queryEscape))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = d.callClient(t, row, query)
+	secrets := []string{query.Get("key"), d.key}
+	if row.client.rest != nil {
+		_, password := d.login(row.as)
+		secrets = append(secrets, password, vars["key"])
+		err = row.client.rest(t.Context(), d.controller(t, row.as), name)
+	} else {
+		err = d.callClient(t, row, query)
+	}
 	checkClient(t, *row.client, err)
-	for _, key := range []string{query.Get("key"), d.key} {
+	for _, key := range secrets {
 		if err != nil && key != "" && strings.Contains(err.Error(), key) {
 			t.Errorf("the error contains a key: %v", err)
 		}

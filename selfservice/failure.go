@@ -17,9 +17,18 @@ import (
 func (c *Client) newError(k call, message string) *Error {
 	return &Error{
 		Call:    k.name,
-		Message: clean(message, k.query.Get("key")),
+		Message: clean(message, c.secrets(k)...),
 		server:  c.base.Host,
 	}
+}
+
+// secrets are what the server got with k and may send back.
+func (c *Client) secrets(k call) []string {
+	secrets := []string{k.query.Get("key"), k.hidden.Reveal()}
+	if c.login != nil {
+		secrets = append(secrets, c.login.secrets()...)
+	}
+	return secrets
 }
 
 // failed judges a call that got no whole answer. parent is the caller's
@@ -116,20 +125,24 @@ func adviseCertificate(err error) string {
 }
 
 // redirected judges an answer that points elsewhere. It is not followed: the
-// key would go along.
+// key, or the password, would go along.
 func (c *Client) redirected(k call, res *http.Response) *Error {
 	e := c.newError(k, "the server redirects, without saying where to")
 	e.Status = res.StatusCode
-	e.advice = "Redirects are not followed, since the key would go along: set director.url to where the Director really is."
+	notFollowed := "Redirects are not followed, since the " + c.dialect().carries + " would go along: set director.url to "
+	e.advice = notFollowed + "where the Director really is."
 	target, err := res.Location()
 	if err != nil {
 		return e
 	}
-	path, same := strings.CutSuffix(target.Path, "/self-service/"+k.name)
+	path, same := strings.CutSuffix(target.Path, "/"+k.path)
 	target = &url.URL{Scheme: target.Scheme, Host: target.Host, Path: path}
-	e.Message = clean(fmt.Sprintf("the server redirects to %s", target), k.query.Get("key"))
-	if same {
-		e.advice = "Redirects are not followed, since the key would go along: set director.url to that address."
+	e.Message = clean(fmt.Sprintf("the server redirects to %s", target), c.secrets(k)...)
+	switch {
+	case same:
+		e.advice = notFollowed + "that address."
+	case strings.HasSuffix(path, "/authentication/login"):
+		e.advice = adviceLoginPage
 	}
 	return e
 }

@@ -22,7 +22,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		const key = "the-secret-key"
 		c := &Client{base: &url.URL{Host: "director.example.com"}}
-		k := call{name: callRegister, query: url.Values{"key": {key}}, once: true}
+		k := selfService(callRegister, url.Values{"key": {key}})
+		k.once = true
 		answer, err := c.judge(k, &http.Response{StatusCode: status, Header: http.Header{}}, []byte(body))
 		if err != nil {
 			if strings.Contains(err.Error(), key) || len(err.Error()) > 2000 {

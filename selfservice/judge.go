@@ -2,6 +2,7 @@ package selfservice
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,17 +13,20 @@ import (
 )
 
 // judge returns the JSON of a good answer, or what the answer means otherwise.
+// The JSON is nil where the Director had nothing to change.
 //
 // Directors before 1.8 send errors with status 200 too, so the body is looked
 // at whatever the status is.
 func (c *Client) judge(k call, res *http.Response, body []byte) ([]byte, error) {
 	message, refused := errorMessage(body)
 	switch {
+	case k.unchanged && res.StatusCode == http.StatusNotModified:
+		return nil, nil
 	case res.StatusCode/100 == 3:
 		return nil, c.redirected(k, res)
 	case res.StatusCode/100 != 2 || refused:
 		return nil, c.refused(k, res, body, message)
-	case res.StatusCode != http.StatusOK:
+	case res.StatusCode != cmp.Or(k.good, http.StatusOK):
 		return nil, c.unreadable(k, res.StatusCode, errors.New("this is no status that a Director sends"))
 	case json.Valid(body):
 		return body, nil
@@ -81,11 +85,14 @@ func (c *Client) refused(k call, res *http.Response, body []byte, message string
 		e.unknownOutcome(k)
 		return e
 	}
-	if message != "" {
-		e.adviseMessage(message)
-		return e
+	switch {
+	case message != "":
+		e.adviseMessage(message, c.dialect())
+	case c.login != nil && res.StatusCode == http.StatusUnauthorized:
+		e.loginRejected()
+	default:
+		e.adviseStatus(k, len(bytes.TrimSpace(body)) == 0, c.dialect())
 	}
-	e.adviseStatus(k, len(bytes.TrimSpace(body)) == 0)
 	return e
 }
 
@@ -107,7 +114,7 @@ func (e *Error) unknownOutcome(k call) {
 }
 
 // adviseStatus judges an answer without an error text that is a Director's.
-func (e *Error) adviseStatus(k call, empty bool) {
+func (e *Error) adviseStatus(k call, empty bool, d dialect) {
 	e.setMessage("the answer is no Director's: " + strings.ToLower(http.StatusText(e.Status)))
 	switch {
 	case e.Status >= http.StatusInternalServerError:
@@ -115,11 +122,11 @@ func (e *Error) adviseStatus(k call, empty bool) {
 		e.unknownOutcome(k)
 	case e.Status == http.StatusBadRequest && empty:
 		e.Message = "the Director refused the request without a reason"
-		e.advice = adviceEmpty
+		e.advice = d.empty
 	case e.Status == http.StatusNotFound:
 		e.advice = adviceNotDirector
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
-		e.advice = adviceForbidden
+		e.advice = d.forbidden
 	default:
 		e.advice = adviceNotDirector
 	}
@@ -127,8 +134,8 @@ func (e *Error) adviseStatus(k call, empty bool) {
 
 // adviseMessage judges the Director's own words. An internal error that it
 // reports in words comes from its database or its master and may pass.
-func (e *Error) adviseMessage(message string) {
-	for _, v := range verdicts {
+func (e *Error) adviseMessage(message string, d dialect) {
+	for _, v := range d.verdicts {
 		if !v.message.MatchString(message) {
 			continue
 		}
@@ -143,7 +150,7 @@ func (e *Error) adviseMessage(message string) {
 	case http.StatusNotFound:
 		e.advice = adviceNotDirector
 	case http.StatusUnauthorized, http.StatusForbidden:
-		e.advice = adviceForbidden
+		e.advice = d.forbidden
 	default:
 		e.advice = "The log of Icinga Web on the Director's machine may say more."
 	}
@@ -158,16 +165,36 @@ type verdict struct {
 	advice    string
 }
 
+// A dialect is what differs in the answers of the Director's two APIs.
+type dialect struct {
+	verdicts  []verdict
+	forbidden string // what to do about a 401 or 403 that doesn't say more
+	empty     string // about a 400 without a body
+	carries   string // the secret in a request
+}
+
+func (c *Client) dialect() dialect {
+	if c.login != nil {
+		return dialect{verdicts: restVerdicts, forbidden: adviceRESTForbidden, empty: adviceServerError, carries: "password"}
+	}
+	return dialect{verdicts: selfServiceVerdicts, forbidden: adviceForbidden, empty: adviceEmpty, carries: "key"}
+}
+
 // The texts were observed on Director 1.10.2 with Icinga 2.13.6.
-var verdicts = []verdict{
+var selfServiceVerdicts = append([]verdict{
 	{message: re(`^Got invalid API key "`), is: ErrKeyRejected, advice: adviceKey},
 	{message: re(`^Required parameter 'key' missing`), is: ErrKeyRejected, advice: adviceKey},
 	{message: re(`^Got valid API key ".*", but template is not for Agents`), is: ErrNotAgent, advice: adviceNotAgent},
-	{message: re(`^The host ".*" is not an agent`), is: ErrNotAgent, advice: adviceNotAgent},
 	{message: re(` is not configured for Icinga Agent usage$`), is: ErrNotAgent, advice: adviceNotAgent},
 	{message: re(`^The host ".*" has already been registered`), is: ErrAlreadyRegistered, advice: adviceRegistered},
 	{message: re(`^You are not allowed to create "`), advice: "The Director has a template of this name: give the host another one (host.name)."},
 	{message: re(`^Could not resolve target Zone`), advice: "In the Director give the host, or its template, a zone that exists."},
+}, masterVerdicts...)
+
+// masterVerdicts come from the way to the master and from making a ticket,
+// whoever asks for it.
+var masterVerdicts = []verdict{
+	{message: re(`^The host ".*" is not an agent`), is: ErrNotAgent, advice: adviceNotAgent},
 	{message: re(`^CURL ERROR: `), temporary: true, advice: "The Director does not reach the Icinga API of its master: is Icinga running there?"},
 	{message: re(`^Unable to authenticate`), advice: "The Director's user for the Icinga API, or its password, is wrong: correct it in the Director (Infrastructure, the deployment endpoint's API user)."},
 	{message: re(`v1/actions/generate-ticket' could not be found`), advice: "The Director's user for the Icinga API may not make tickets: add actions/generate-ticket to the permissions of that ApiUser on the master."},

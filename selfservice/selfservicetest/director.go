@@ -1,5 +1,5 @@
-// Package selfservicetest has a fake of Icinga Director's self-service API,
-// for tests and demonstrations. It answers as Director 1.10.2 does, mistakes
+// Package selfservicetest has a fake of Icinga Director's self-service API, and
+// of its REST API for hosts and deployments, for tests and demonstrations. It answers as Director 1.10.2 does, mistakes
 // included; the contract tests of package selfservice hold it to that.
 package selfservicetest
 
@@ -28,6 +28,9 @@ type Director struct {
 	// error is answered with its text: with status 404 if that says "could not
 	// be found", else 500. nil derives tickets from a salt of its own.
 	Ticket func(name string) (string, error)
+	// Master stands for the Icinga master when a configuration is deployed, or
+	// asked after: an error is answered with its text. nil means that it is there.
+	Master func() error
 	// Fault sees each call first and reports whether it has answered it. nil
 	// means no faults.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
@@ -37,7 +40,12 @@ type Director struct {
 	mu        sync.Mutex
 	templates map[string]Template // by lower-case name, as are hosts
 	hosts     map[string]Host
+	users     map[string]User
 	calls     []Call
+
+	deployed  map[string]string // states of the configurations, by checksum
+	active    string            // checksum
+	validated func()            // ends the deployment that is going on; nil for none
 }
 
 // Settings of the self-service API.
@@ -69,11 +77,16 @@ type Host struct {
 	Name, Template                 string
 	Key                            string // empty: not registered
 	DisplayName, Address, Address6 string
+	Zone                           string // empty: its template's
+	Vars                           map[string]any
+
+	imports []string // if not only Template
 }
 
 // Call is a request that the Director got, before Fault saw it.
 type Call struct {
-	Name       string // last part of the path, such as "register-host"
+	Method     string
+	Name       string // end of the path, such as "register-host" or "host/ticket"
 	Host       string // the parameter "name"
 	Body       string
 	Connection string // the caller's address: the same for one connection
@@ -90,6 +103,8 @@ func New() *Director {
 		},
 		templates: make(map[string]Template),
 		hosts:     make(map[string]Host),
+		users:     make(map[string]User),
+		deployed:  make(map[string]string),
 	}
 }
 
@@ -194,6 +209,25 @@ func (d *Director) hostOf(key string) (Host, bool) {
 		}
 	}
 	return Host{}, false
+}
+
+// templateFor returns what host inherits, with the zone that is set on itself.
+// Call it with mu held.
+func (d *Director) templateFor(host Host) Template {
+	t, ok := d.templates[strings.ToLower(host.Template)]
+	if !ok {
+		t.NoAgent = true
+	}
+	if host.Zone == "" || host.Zone == t.Zone {
+		return t
+	}
+	t.Zone, t.Parents = host.Zone, nil
+	for _, other := range d.templates {
+		if other.Zone == host.Zone {
+			t.Parents = other.Parents
+		}
+	}
+	return t
 }
 
 // newKey makes a key of the form that a Director makes.

@@ -22,13 +22,18 @@ func (d *Director) serve(w http.ResponseWriter, r *http.Request) {
 		return // the caller is gone
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	name := strings.TrimPrefix(r.URL.Path, basePath+"/self-service/")
-	d.record(Call{Name: name, Host: r.URL.Query().Get("name"), Body: string(body), Connection: r.RemoteAddr})
+	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "+", "%2B") // it is no space to a Director
+	name := strings.TrimPrefix(r.URL.Path, basePath+"/")
+	_, isREST := restCalls[name]
+	name = strings.TrimPrefix(name, "self-service/")
+	d.record(Call{Method: r.Method, Name: name, Host: r.URL.Query().Get("name"), Body: string(body), Connection: r.RemoteAddr})
 	if d.Fault != nil && d.Fault(w, r) {
 		return
 	}
 	isAPI := r.Header.Get("Accept") == "application/json"
 	switch {
+	case isREST:
+		d.rest(w, r, name, body)
 	case !strings.HasPrefix(r.URL.Path, "/icingaweb2/"):
 		writeHTML(w, http.StatusNotFound)
 	case name == "register-host" && !isAPI:
@@ -62,13 +67,18 @@ func (d *Director) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	d.mu.Lock()
 	host, ok := d.hostOf(key)
-	template := d.templates[strings.ToLower(host.Template)]
+	template := d.templateFor(host)
 	d.mu.Unlock()
-	switch {
-	case !ok:
+	if !ok {
 		writeError(w, http.StatusNotFound, invalidKey(key))
 		return
-	case template.NoAgent:
+	}
+	d.hostTicket(w, host, template)
+}
+
+// hostTicket gives a ticket to an agent.
+func (d *Director) hostTicket(w http.ResponseWriter, host Host, template Template) {
+	if template.NoAgent {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("The host \"%s\" is not an agent", host.Name))
 		return
 	}
@@ -111,7 +121,7 @@ func (d *Director) parameters(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	_, isTemplate := d.templateOf(key)
 	host, isHost := d.hostOf(key)
-	template := d.templates[strings.ToLower(host.Template)]
+	template := d.templateFor(host)
 	d.mu.Unlock()
 	answer := d.naming()
 	switch {
@@ -188,10 +198,11 @@ func writeError(w http.ResponseWriter, status int, message string) {
 func writeWebError(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(compact(struct {
+	answer := compact(struct {
 		Status  string `json:"status"`
 		Message string `json:"message"`
-	}{"error", message}))
+	}{"error", message})
+	_, _ = w.Write(bytes.ReplaceAll(answer, []byte("/"), []byte(`\/`)))
 }
 
 func writeHTML(w http.ResponseWriter, status int) {
