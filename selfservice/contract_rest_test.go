@@ -185,6 +185,9 @@ func restRefusedRows() []contractRow {
 	long := strings.Repeat("x", 256)
 	return []contractRow{
 		{what: "no JSON", call: "host", body: `{"object_name":`, status: 400, answer: anError("Invalid JSON: Syntax error")},
+		{what: "no body", call: "host", status: 400, answer: anError("Invalid JSON: Syntax error")},
+		{what: "no type", call: "host", body: `{"object_name":"$name","imports":["$templatename"]}`, status: 500, answer: aWebError(badText), after: absent},
+		{what: "no name", call: "host", body: `{"object_type":"object","imports":["$templatename"]}`, status: 500, answer: aWebError(badText)},
 		{what: "PATCH", prepare: agentHost, method: http.MethodPatch, call: "host", query: named, body: `{}`, status: 400, answer: anError("Unsupported method PATCH")},
 		{what: "unknown property", call: "host", body: `{"object_name":"$name","object_type":"object","bogus":"x"}`, status: 500,
 			answer: anError(`Trying to set invalid key \\"bogus\\"`)},

@@ -33,6 +33,16 @@ func TestAHostIsNotImported(t *testing.T) {
 	}
 }
 
+// TestMissingTemplateIsNamed: the Director says only that one is missing.
+func TestMissingTemplateIsNamed(t *testing.T) {
+	d := newFake(t).contract()
+	spec := selfservice.HostSpec{Name: "web1", Imports: []string{d.template, "gone", d.noAgent}}
+	err := d.controller(t, admin).CreateHost(t.Context(), spec)
+	if err == nil || !strings.Contains(err.Error(), `No such template: "gone".`) {
+		t.Error(err)
+	}
+}
+
 // TestTheFakeCantLoadIt holds the fake to what was observed once: see above.
 func TestTheFakeCantLoadIt(t *testing.T) {
 	f := newFake(t)

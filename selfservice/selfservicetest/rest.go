@@ -116,7 +116,7 @@ func (d *Director) restHost(w http.ResponseWriter, r *http.Request, body []byte)
 	switch {
 	case !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, r.Method):
 		writeError(w, http.StatusBadRequest, "Unsupported method "+r.Method)
-	case len(body) > 0 && json.Unmarshal(body, &properties) != nil:
+	case (len(body) > 0 || r.Method == http.MethodPost) && json.Unmarshal(body, &properties) != nil:
 		writeError(w, http.StatusBadRequest, "Invalid JSON: Syntax error")
 	case r.Method == http.MethodPost && !query.Has("name"):
 		d.restCreate(w, properties)
@@ -143,7 +143,7 @@ func (d *Director) restCreate(w http.ResponseWriter, properties map[string]any) 
 	_, isHost := d.hosts[key]
 	_, isTemplate := d.templates[key]
 	switch {
-	case h.Name == "":
+	case h.Name == "" || properties["object_type"] == nil:
 		writeDatabaseError(w)
 	case isHost || isTemplate:
 		writeError(w, http.StatusUnprocessableEntity, fmt.Sprintf("Trying to recreate icinga_host (\"%s\")", h.Name))
