@@ -1,6 +1,7 @@
 // Package selfservice is a client of Icinga Director's self-service API: it
 // registers a host with a template's key, asks for the host's parameters and
-// fetches its certificate ticket.
+// fetches its certificate ticket. With a user of Icinga Web, a [Controller]
+// prepares hosts by the Director's REST API.
 //
 // Three rules shape it. Registering is sent once: the Director gives a host's
 // key away a single time, so what became of a request whose answer is lost is

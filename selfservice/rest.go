@@ -19,8 +19,9 @@ import (
 // and director/deploy for [Controller.Deploy]; with them it can read the key of
 // every host that it sees. It is safe for concurrent use.
 //
-// Its calls return the [*Error] of this package. A call whose answer got lost
-// may have been carried out: made again, it finds what it wanted.
+// What a Director or the way to it answers is an [*Error]. A call whose answer
+// got lost may have been carried out: made again, it is then [ErrHostExists],
+// [ErrNoHost] after a deletion, or changes nothing.
 type Controller struct {
 	client *Client
 }
@@ -100,6 +101,7 @@ func (c *Controller) CreateHost(ctx context.Context, spec HostSpec) error {
 // UpdateHost gives the host name what spec has, except for spec's name, and
 // leaves the rest as it is; imports are replaced as a whole, variables one by
 // one. It reports whether anything differed. It is [ErrNoHost] if there is none.
+// A template of that name is changed, too: look at its [Host] before.
 func (c *Controller) UpdateHost(ctx context.Context, name string, spec HostSpec) (changed bool, err error) {
 	k := onHost(http.MethodPost, "host", name)
 	k.unchanged = true
