@@ -203,8 +203,8 @@ func (f File) put(d *platform.Dir, base string) error {
 	}
 	mode, owner, err := d.Attributes(base)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !mode.IsRegular() {
-		mode = 0o640
-		owner, err = d.Owner()
+		mode, owner, err = d.Attributes(".")
+		mode = 0o600 | mode&0o044
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func (a Agent) Check(ctx context.Context, changes []Change, folder string) (err 
 	}
 	argv := append(append([]string{}, a.ValidateCommand...), "-D", "Configuration.ConfigDir="+folder)
 	out, err := a.Run(ctx, argv, nil)
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("the agent's new configuration can't be validated: %w", err)
+	}
 	if err != nil {
 		return &Rejected{Command: strings.Join(argv, " "), Output: complaints(out), Err: err}
 	}
@@ -65,8 +69,12 @@ var replaced = []string{".", "features-available", "features-enabled"}
 // stage fills folder with links to all that stays, and with the changes.
 func (a Agent) stage(changes []Change, folder string) error {
 	staged := Agent{ConfigDir: folder}
+	owner, err := a.account()
+	if err != nil {
+		return err
+	}
 	for _, sub := range replaced {
-		if err := a.mirror(staged, sub); err != nil {
+		if err := a.mirror(staged, sub, owner); err != nil {
 			return err
 		}
 	}
@@ -78,9 +86,19 @@ func (a Agent) stage(changes []Change, folder string) error {
 	return nil
 }
 
-// mirror makes a folder of the stage: readable for the agent, which owns the
-// one it stands for, with a link to each of that one's entries.
-func (a Agent) mirror(staged Agent, sub string) error {
+// account is the agent's: its data is its own.
+func (a Agent) account() (platform.Owner, error) {
+	data, err := platform.OpenDir(a.DataDir)
+	if err != nil {
+		return platform.Owner{}, err
+	}
+	defer func() { _ = data.Close() }()
+	return data.Owner()
+}
+
+// mirror makes a folder of the stage, readable for the agent, with a link to
+// each entry of the folder that it stands for.
+func (a Agent) mirror(staged Agent, sub string, owner platform.Owner) error {
 	from, err := platform.OpenDir(filepath.Join(a.ConfigDir, sub))
 	if err != nil {
 		return err
@@ -102,10 +120,6 @@ func (a Agent) mirror(staged Agent, sub string) error {
 		if err := to.WriteLink(name, filepath.Join(from.Path(), name)); err != nil {
 			return err
 		}
-	}
-	owner, err := from.Owner()
-	if err != nil {
-		return err
 	}
 	return to.Give(owner)
 }

@@ -55,7 +55,15 @@ satellite2_leaves() {
 	director_import
 }
 
-director_import() { icinga_cli director kickstart run >>"$LAB_DIR/log/director-setup.out" 2>&1; }
+# An endpoint that the master no longer has can't be removed at the first run
+# ("still in use"), and is at the second (Director 1.10.2).
+director_import() {
+	local try
+	for try in 1 2; do
+		! icinga_cli director kickstart run >>"$LAB_DIR/log/director-setup.out" 2>&1 || return 0
+	done
+	fail "the Director doesn't import the master's zones: see $LAB_DIR/log/director-setup.out (try $try)"
+}
 
 # render_satellite_zone INSTANCE writes the zone for the master or a satellite.
 # shellcheck disable=SC2034 # the template uses the variables
