@@ -35,7 +35,7 @@ type Bundle struct {
 }
 
 // ParseBundle reads files in any order: PEM with any number of certificates and
-// keys, a certificate in DER, PKCS#12. Its certificate is the one that is for
+// keys, a certificate in DER, PKCS#12 with one key. Its certificate is the one that is for
 // key; with a nil key the one for a key in the files; if there is none either,
 // the only one that is no CA's. Certificates of others are left out.
 //

@@ -63,10 +63,7 @@ func (p *parts) addPKCS12(file []byte, password secret.Text) error {
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) || errors.Is(err, pkcs12.ErrDecryption) {
 		return wrongPassword(password)
 	}
-	if certificates := certificatesOnly(file, password); len(certificates) > 0 {
-		return p.addCertificates(certificates...)
-	}
-	return permanentCause(err, "the PKCS#12 file can't be read; `openssl pkcs12 -in FILE -nodes` makes PEM of it")
+	return permanentCause(err, "the PKCS#12 file can't be read (it must hold one private key, and be DER); `openssl pkcs12 -in FILE -nodes` makes PEM of it")
 }
 
 func wrongPassword(given secret.Text) error {
@@ -74,24 +71,6 @@ func wrongPassword(given secret.Text) error {
 		return permanent("the PKCS#12 file has a password, and none was given")
 	}
 	return permanent("the password is not that of the PKCS#12 file")
-}
-
-// certificatesOnly reads a file without a private key, of which the library's
-// other functions want one.
-func certificatesOnly(file []byte, password secret.Text) []*x509.Certificate {
-	blocks, err := pkcs12.ToPEM(file, password.Reveal()) //nolint:staticcheck // what is wrong with it concerns keys, and there are none
-	if err != nil {
-		return nil
-	}
-	var certificates []*x509.Certificate
-	for _, block := range blocks {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || block.Type != "CERTIFICATE" {
-			return nil
-		}
-		certificates = append(certificates, c)
-	}
-	return certificates
 }
 
 // isPKCS12 reports whether it begins as such a file does: a sequence, in it the

@@ -55,7 +55,7 @@ func TestFingerprintIsThePinOfTheCertificate(t *testing.T) {
 }
 
 // certify makes a certificate as the test wants it, signed by parent's key.
-func certify(t *testing.T, template, parent *x509.Certificate, key crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
+func certify(t testing.TB, template, parent *x509.Certificate, key crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = new(big.Int).SetBytes([]byte(rand.Text()[:8]))
 	template.BasicConstraintsValid = true
