@@ -97,7 +97,7 @@ func (a *API) exchange(ctx context.Context, c apiCall) (apiAnswer, error) {
 	if err != nil {
 		return apiAnswer{}, err
 	}
-	defer func() { _ = conn.Close() }() // the answer has been read, or there is none
+	defer func() { _ = conn.Close() }()                                   // the answer has been read, or there is none
 	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() }) // TLS would wait to say goodbye
 	defer stop()
 	response, err := oneRequest(conn).RoundTrip(request)

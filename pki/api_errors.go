@@ -12,7 +12,7 @@ import (
 // What a caller of [API] branches on, with errors.Is. All are permanent.
 var (
 	// ErrUnauthorized is a 401: nobody has this password, or this certificate.
-	ErrUnauthorized = errors.New("Icinga's API does not know the asker")
+	ErrUnauthorized = errors.New("the API does not know the asker")
 	// ErrForbidden is an ApiUser without the permission for the call, of which
 	// Icinga 2.13.6 says with a 404 that there is no such thing.
 	ErrForbidden = errors.New("the ApiUser lacks a permission")

@@ -55,7 +55,7 @@ func TestPasswordIsNeverWrittenBeforeThePeerIsVerified(t *testing.T) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
 				sent := bytes.Contains(server.Received(), []byte(credentials))
-				if right := test.want == pki.ErrUnauthorized; sent != right || !right && len(server.Received()) > 0 {
+				if right := errors.Is(test.want, pki.ErrUnauthorized); sent != right || !right && len(server.Received()) > 0 {
 					t.Errorf("%d bytes were written, the password among them: %v", len(server.Received()), sent)
 				}
 			})
