@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -132,7 +133,7 @@ func TestAnswersOfABadAPI(t *testing.T) {
 		"half a body":         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", pki.ErrNoAnswer, true, "closed the connection"},
 		"JSON-RPC":            {netstringOf(hello), nil, false, "does not answer as Icinga's API"},
 		"SSH":                 {"SSH-2.0-OpenSSH_9.2\r\n\r\n", nil, false, "does not answer as Icinga's API"},
-		"endless head":        {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", nil, false, "does not answer as Icinga's API"},
+		"endless head":        {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", nil, false, "exceeded 65536 bytes"},
 		"HTML":                {httpAnswer("200 OK", "<html>"), nil, false, "not the JSON"},
 		"no results":          {httpAnswer("200 OK", "{}"), nil, false, "no ticket"},
 		"null":                {httpAnswer("200 OK", "null"), nil, false, "no ticket"},
@@ -271,6 +272,18 @@ func TestUnauthorizedSaysWhatIsMissing(t *testing.T) {
 	byPassword := &pki.UnauthorizedError{User: "root"}
 	if text := byPassword.Error(); !strings.Contains(text, `"root"`) || byPassword.Object() != "" {
 		t.Errorf("%s, to be pasted: %q", text, byPassword.Object())
+	}
+}
+
+func TestEndpointsAreInOrder(t *testing.T) {
+	api := answering(t, func(conn net.Conn, _ string) {
+		_, _ = io.WriteString(conn, httpAnswer("200 OK", `{"results":[{"attrs":{"name":"c"}},{"attrs":{"name":"a"}},{"attrs":{"name":"b"}}]}`))
+	})
+	states, err := api.Endpoints(t.Context())
+	noError(t, err)
+	byName := func(a, b pki.EndpointState) int { return strings.Compare(a.Name, b.Name) }
+	if len(states) != 3 || !slices.IsSortedFunc(states, byName) {
+		t.Errorf("got %v", states)
 	}
 }
 

@@ -227,6 +227,9 @@ func TestPKCS12SurvivesTheFile(t *testing.T) {
 			password := secret.New("pässwörd")
 			file, err := pki.EncodePKCS12(b, password, legacy)
 			noError(t, err)
+			if aes256 := []byte{0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2a}; bytes.Contains(file, aes256) == legacy {
+				t.Errorf("%s, legacy %v: encrypted for the others", kind, legacy)
+			}
 			again, err := pki.ParseBundle(nil, password, file)
 			noError(t, err)
 			if !again.Certificate.Equal(b.Certificate) || !pki.Matches(b.Certificate, again.Key.Public()) || !slices.EqualFunc(again.CA, b.CA, (*x509.Certificate).Equal) {
