@@ -31,6 +31,9 @@ func (n *node) certFile() string { return filepath.Join(n.CertsDir, n.name+".crt
 // the pinned CA, whoever brought it. From then on the name sticks.
 func (n *node) adopt(ctx context.Context) (outcome, error) {
 	out, err := n.findPair(ctx)
+	if err == nil && n.pair == nil && n.stuck {
+		return out, n.setback // asking for another would not put it in place
+	}
 	if err != nil || n.pair == nil {
 		return out, err
 	}

@@ -16,6 +16,7 @@ package enroll
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -135,7 +136,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "switch", do: n.completeSwitch},
 		{name: "agent", do: n.undoHalf},
 		{name: "identity", do: n.identity},
-		{name: "adopt", do: n.adopt},
+		{name: "adopt", do: n.adopt, canWait: true},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true},
@@ -156,7 +157,8 @@ func (e *Enroller) Mend(ctx context.Context) error {
 		return err
 	}
 	defer n.close()
-	return n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}, {name: "agent", do: n.undoHalf}})
+	err = n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}, {name: "agent", do: n.undoHalf}})
+	return errors.Join(err, n.setback)
 }
 
 // Plan says what Ensure would do. It asks the Director only for the naming

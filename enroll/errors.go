@@ -3,6 +3,9 @@ package enroll
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"icinga-enroll/pki"
 )
 
 // temporary marks an error that trying again later may mend.
@@ -42,3 +45,31 @@ func (f failures) Temporary() bool {
 	}
 	return true
 }
+
+// ways joins what kept a new certificate away, with a new key and with the
+// same. That one of them waits for approval is no news while the other fails.
+type ways []error
+
+func (w ways) Error() string {
+	if len(w) == 1 {
+		return w[0].Error()
+	}
+	text := "there is no new certificate:"
+	for _, err := range w {
+		text += "\n  " + err.Error()
+	}
+	return text
+}
+
+func (w ways) Unwrap() []error {
+	if len(w) == 1 {
+		return w
+	}
+	return slices.DeleteFunc(slices.Clone(w), isPending)
+}
+
+func (w ways) Temporary() bool {
+	return !slices.ContainsFunc(w, func(err error) bool { return !isPending(err) && !IsTemporary(err) })
+}
+
+func isPending(err error) bool { return errors.Is(err, pki.ErrPending) }

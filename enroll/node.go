@@ -29,7 +29,8 @@ type node struct {
 	certs    *platform.Dir // CertsDir; nil where it isn't there
 	unlock   func() error
 	readOnly bool
-	hasRoom  bool // for what may be written; it is tried once
+	probed   bool  // whether what may be written has room; it is tried once
+	room     error // what that has found: nil: there is room
 
 	state   State
 	name    string                  // this node's name, once identity has found it
@@ -41,6 +42,7 @@ type node struct {
 	trying  *trial // the agent is to follow the Director, on trial
 	reason  string // what a new certificate is: see reasonEnrolled
 	setback error  // what went wrong, though the certificate in force is valid
+	stuck   bool   // a new pair is in the journal and its switch can't be ended: until it is, no other is asked for
 }
 
 type step struct {
@@ -167,11 +169,10 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if err == nil {
 			continue
 		}
-		err = fmt.Errorf("%s: %w", s.name, err)
 		if !s.canWait || n.pair == nil {
-			return err
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		n.setback = err
+		n.setback = fmt.Errorf("%s: %w", s.name, err)
 		n.note(Step{Name: s.name, Text: "failed; the certificate is valid: " + err.Error(), Warning: true})
 	}
 	return nil
@@ -201,7 +202,10 @@ func (n *node) observe(s Step) {
 // settled reports whether nothing is left to do: a certificate that isn't due,
 // on a node about whose registration all is known that can be known.
 func (n *node) settled() bool {
-	return !n.readOnly && n.pair != nil && n.nothingDue() && n.registrationKnown() && n.state.HooksDue == ""
+	if n.readOnly || n.pair == nil {
+		return false
+	}
+	return n.stuck || n.nothingDue() && n.registrationKnown() && n.state.HooksDue == ""
 }
 
 // nothingDue reports whether the pair in force can stay as it is.

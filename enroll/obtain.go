@@ -30,12 +30,13 @@ func (n *node) obtain(ctx context.Context) (outcome, error) {
 	if n.nothingDue() {
 		return outcome{}, nil
 	}
+	if n.checkRoom() != nil {
+		return outcome{}, nil // the key's step has said it: what the CA sent could not be kept
+	}
 	err := n.replace(ctx)
 	switch {
 	case errors.Is(err, pki.ErrNotDue):
 		return says("by the CA's clock it isn't due yet: it renews in the last 30 days")
-	case err != nil && n.Wish == Rekey:
-		return outcome{}, err
 	case err != nil:
 		n.setback = fmt.Errorf("renewal: %w", err)
 		return warns("not renewed, the certificate in use is valid until %s: %s", n.pair.cert.NotAfter.UTC().Format(time.DateTime), err)
@@ -50,22 +51,18 @@ func (n *node) obtained() (outcome, error) {
 // replace puts a new pair in the place of one that is due: with a new key where
 // that can be, else, once the CA does that, with the same.
 func (n *node) replace(ctx context.Context) error {
-	if n.Wish == Rekey {
-		return n.rotate(ctx)
-	}
-	var failed failures
-	dates := renew.Due(n.pair.cert, n.name)
-	if n.Wish == WhenDue && n.rotates() {
+	var failed ways
+	if n.Wish == Rekey || n.Wish == WhenDue && n.rotates() {
 		err := n.rotate(ctx)
-		if err == nil {
-			return nil
+		if err == nil || n.stuck || n.Wish == Rekey {
+			return err
 		}
 		failed = append(failed, fmt.Errorf("with a new key: %w", err))
 	}
-	if n.Wish == Renewal || !n.Now().Before(dates.Renewal) {
+	if n.Wish == Renewal || !n.Now().Before(renew.Due(n.pair.cert, n.name).Renewal) {
 		err := n.renewKey(ctx)
-		if err == nil {
-			return nil
+		if err == nil || n.stuck {
+			return err
 		}
 		if errors.Is(err, pki.ErrNotDue) && len(failed) > 0 {
 			return failed // what kept the new key away is what somebody should know

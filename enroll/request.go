@@ -59,16 +59,13 @@ func (n *node) takeRequest() (isNew bool, err error) {
 // checkRoom tries, once, whether what is to come can be written: after
 // registering it would be too late to find out.
 func (n *node) checkRoom() error {
-	if n.hasRoom {
-		return nil
-	}
-	n.hasRoom = true
-	for _, d := range []*platform.Dir{n.dir, n.certs} {
-		if err := d.Probe(roomNeeded); err != nil {
-			return err
+	if !n.probed {
+		n.probed = true
+		if n.room = n.dir.Probe(roomNeeded); n.room == nil {
+			n.room = n.certs.Probe(roomNeeded)
 		}
 	}
-	return nil
+	return n.room
 }
 
 func (n *node) keyType() pki.KeyType {
@@ -156,6 +153,9 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 		if _, err := prepare(ctx); err != nil {
 			return false, err
 		}
+	}
+	if n.stuck {
+		return false, n.setback
 	}
 	n.name = n.state.Name
 	if _, err := n.findPair(ctx); err != nil {

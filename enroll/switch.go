@@ -30,7 +30,11 @@ func (n *node) switchTo(p *pair, ca []*x509.Certificate) error {
 	if err := n.dir.WriteFile(switchFile, journal, 0o600, platform.Owner{}); err != nil {
 		return fmt.Errorf("the new certificate can't be kept: %w", err)
 	}
-	n.pair, err = n.finishSwitch(p, ca)
+	inForce, err := n.finishSwitch(p, ca)
+	if inForce != nil {
+		n.pair = inForce
+	}
+	n.stuck = err != nil
 	return err
 }
 
@@ -49,14 +53,16 @@ func (n *node) completeSwitch(context.Context) (outcome, error) {
 	}
 	n.name = p.cert.Subject.CommonName
 	if _, err := n.finishSwitch(p, ca); err != nil {
-		return outcome{}, err
+		n.stuck, n.setback = true, fmt.Errorf("switch: %w", err) // adopt finds out whether that can wait
+		return warns("one that was cut short can't be completed: %s", err)
 	}
 	return changed("completed one that was cut short: %s", n.certFile())
 }
 
 // finishSwitch puts p in place, forgets the journal, and returns the pair in
 // force: the agent may have renewed its certificate by itself in the meantime,
-// and a newer one is never replaced by an older.
+// and a newer one is never replaced by an older. With an error the journal
+// stays, and the pair is nil where p is not in place.
 func (n *node) finishSwitch(p *pair, ca []*x509.Certificate) (*pair, error) {
 	if there, roots, err := n.readPair(); err == nil && n.verify(there, roots) == nil && there.cert.NotBefore.After(p.cert.NotBefore) {
 		return there, n.settleSwitch()
