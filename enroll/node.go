@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -267,7 +268,18 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 		}
 	}
 	if werr := writeStatus(n.dir, now, before); werr != nil && err == nil {
-		err = werr
+		return n.withoutStatus(werr)
 	}
 	return r, err
+}
+
+// withoutStatus is the outcome where the status could not be written, which can
+// wait where the certificate is valid.
+func (n *node) withoutStatus(err error) (Report, error) {
+	if n.pair == nil {
+		return n.report(err), err
+	}
+	n.setback = cmp.Or(n.setback, err)
+	n.note(Step{Name: "status", Text: err.Error(), Warning: true})
+	return n.report(nil), nil
 }

@@ -65,6 +65,8 @@ type Report struct {
 	// Look is when Ensure should be called again; zero: only for Next.
 	Look time.Time `json:"-"`
 
+	// Renewed says that a new certificate was put in place.
+	Renewed bool `json:"-"`
 	// Setback is what went wrong though the node is enrolled: a renewal that is
 	// due, a hook. Nil in the good case.
 	Setback error `json:"-"`
@@ -97,6 +99,7 @@ func (n *node) report(err error) Report {
 		Look:       n.lookAgain(),
 		Steps:      n.steps,
 
+		Renewed: n.reason != "" && !n.stuck,
 		Setback: n.setback,
 	}
 	for _, s := range n.steps {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"time"
@@ -119,7 +120,12 @@ func writeStatus(dir *platform.Dir, s, before Status) error {
 	if err != nil {
 		return err
 	}
-	return dir.WriteFile(statusFile, append(data, '\n'), 0o644, platform.Owner{})
+	err = dir.WriteFile(statusFile, append(data, '\n'), 0o644, platform.Owner{})
+	file := filepath.Join(dir.Path(), statusFile)
+	if info, serr := os.Lstat(file); err != nil && serr == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder where the status file should be: remove it", file)
+	}
+	return err
 }
 
 // ReadStatus reads what the last run left in stateDir. It needs no privilege.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -49,16 +47,17 @@ func renewNow(cmd *cobra.Command, wish enroll.Wish) error {
 		return err
 	}
 	defer done()
-	before, err := enroll.ReadStatus(e.StateDir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && before.Certificate == nil {
-		return fmt.Errorf("this machine has no certificate to renew: run icinga-enroll once")
-	}
+	begun, err := e.Begun(cmd.Context())
 	if err != nil {
 		return err
 	}
+	if !begun {
+		return errors.New("this machine has no certificate to renew: run icinga-enroll once")
+	}
 	e.Wish = wish
 	report, err := e.Ensure(cmd.Context())
-	if err == nil {
+	// What else went wrong can wait, as it can for "once".
+	if open := wish != enroll.WhenDue || !e.Now().Before(report.Next); err == nil && open && !report.Renewed {
 		err = report.Setback
 	}
 	return err
