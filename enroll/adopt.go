@@ -40,7 +40,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 	if err := n.believe(n.pair.ca); err != nil {
 		return outcome{}, err
 	}
-	if n.state.Name == "" || n.state.Pending != nil {
+	if n.state.Name == "" || n.state.Pending != nil && !n.state.PendingRekey {
 		n.settleName()
 		n.state.Pending = nil
 		if err := errors.Join(n.save(), n.dropRequest()); err != nil {

@@ -28,7 +28,7 @@ func (e *Enroller) PlanAgent(ctx context.Context) (AgentPlan, error) {
 	if n.Director != nil && n.registered() && n.Agent.Parents == nil {
 		told, err := n.Director.Parameters(ctx, n.hostKey())
 		if err != nil {
-			return AgentPlan{}, adviseReregister(err)
+			return AgentPlan{}, n.adviseReregister(err)
 		}
 		n.state.Parameters = &told
 	}

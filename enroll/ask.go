@@ -20,25 +20,18 @@ const satelliteWait = 10 * time.Second
 // askParameters asks for zone and parents. On a node that has a valid
 // certificate a Director that is away is no reason not to renew it.
 func (n *node) askParameters(ctx context.Context) (outcome, error) {
-	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() {
+	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() {
 		return outcome{}, nil
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
+	err = n.heard(err)
 	if errors.Is(err, selfservice.ErrKeyRejected) && n.canReregister() {
 		return n.registerAgain(ctx)
 	}
 	if err != nil {
-		return outcome{}, adviseReregister(err)
+		return outcome{}, err
 	}
 	return n.useParameters(told)
-}
-
-// adviseReregister says what can be done about a host key that is refused.
-func adviseReregister(err error) error {
-	if !errors.Is(err, selfservice.ErrKeyRejected) {
-		return err
-	}
-	return fmt.Errorf("%w\n  If the host is to be registered anew: icinga-enroll once --director-reregister", err)
 }
 
 func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
@@ -70,7 +63,7 @@ func (n *node) unregister(cause error) error {
 // on purpose look alike from here, and registering would undo all three. So it
 // has to be said, and a prepared host's key isn't ours to replace.
 func (n *node) canReregister() bool {
-	return n.Reregister && n.HostKey.IsZero() && !n.TemplateKey.IsZero()
+	return n.Reregister && n.HostKey.IsZero() && !n.TemplateKey.IsZero() && !n.hadSetback()
 }
 
 func (n *node) registerAgain(ctx context.Context) (outcome, error) {
@@ -79,7 +72,7 @@ func (n *node) registerAgain(ctx context.Context) (outcome, error) {
 		return out, err
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
-	if err != nil {
+	if err := n.heard(err); err != nil {
 		return outcome{}, err
 	}
 	if _, err := n.useParameters(told); err != nil {
@@ -124,18 +117,22 @@ func final(err error) bool {
 
 // rememberPending keeps what a pending answer says about the request.
 func (n *node) rememberPending(err error, req pki.Request) error {
-	if !errors.Is(err, pki.ErrPending) || n.pair != nil {
-		return err
+	if !errors.Is(err, pki.ErrPending) || !n.isForANewKey(req) {
+		return err // the CA keeps no renewal waiting for a person
 	}
 	fingerprint := pki.Fingerprint(req.Certificate)
-	if n.state.Pending == nil || n.state.Pending.Fingerprint != fingerprint {
+	if n.state.Pending == nil || n.state.Pending.Fingerprint != fingerprint || n.state.PendingRekey != (n.pair != nil) {
 		n.settleName()
-		n.state.Pending = &Waiting{Fingerprint: fingerprint, Since: n.Now().UTC()}
+		n.state.Pending, n.state.PendingRekey = &Waiting{Fingerprint: fingerprint, Since: n.Now().UTC()}, n.pair != nil
 		if serr := n.save(); serr != nil {
 			return serr
 		}
 	}
 	return err
+}
+
+func (n *node) isForANewKey(req pki.Request) bool {
+	return n.request != nil && req.Certificate == n.request.cert
 }
 
 // askPatiently asks again for a while where the answer is "pending" though the
@@ -145,7 +142,7 @@ func (n *node) askPatiently(ctx context.Context, ep pki.Endpoint, req pki.Reques
 	defer cancel()
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		issued, err := n.authority().Request(ctx, ep, req)
-		if !errors.Is(err, pki.ErrPending) || req.Ticket.IsZero() && n.pair == nil {
+		if !errors.Is(err, pki.ErrPending) || req.Ticket.IsZero() && n.isForANewKey(req) {
 			return issued, err
 		}
 		select {

@@ -48,8 +48,9 @@ func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
+	err = n.heard(err)
 	if err != nil && (n.Apply || !IsTemporary(err)) {
-		return outcome{}, errors.Join(adviseReregister(err), n.askIn(askEvery))
+		return outcome{}, errors.Join(err, n.askIn(askEvery))
 	}
 	if err != nil {
 		return outcome{}, n.askIn(askAgain)

@@ -163,7 +163,7 @@ func (n *node) hadSetback() bool { return n.setback != nil }
 // walk does the steps in order until the node is settled.
 func (n *node) walk(ctx context.Context, steps []step) error {
 	for _, s := range steps {
-		if n.settled() && !s.always {
+		if n.settled() && (!s.always || n.stuck) {
 			continue
 		}
 		err := n.take(ctx, s)
@@ -206,11 +206,13 @@ func (n *node) settled() bool {
 	if n.readOnly || n.pair == nil {
 		return false
 	}
-	return n.stuck || n.nothingDue() && n.registrationKnown() && n.state.HooksDue == ""
+	return n.stuck || n.nothingDue() && n.registrationKnown() && n.keyAccepted() && n.state.HooksDue == ""
 }
 
 // nothingDue reports whether the pair in force can stay as it is.
-func (n *node) nothingDue() bool { return n.Wish == WhenDue && n.Now().Before(n.due()) }
+func (n *node) nothingDue() bool {
+	return n.Wish == WhenDue && n.Now().Before(n.due()) && !n.rekeyWaits()
+}
 
 // registrationKnown reports whether there is nothing to ask the Director about
 // this host. Who is registered with a key that is elsewhere needs one as soon

@@ -37,6 +37,9 @@ func (n *node) obtain(ctx context.Context) (outcome, error) {
 	switch {
 	case errors.Is(err, pki.ErrNotDue):
 		return says("by the CA's clock it isn't due yet: it renews in the last 30 days")
+	case n.rekeyWaits() && errors.Is(err, pki.ErrPending):
+		n.setback = err
+		return warns("the request for a new key waits; the certificate in use is valid until %s: %s", n.pair.cert.NotAfter.UTC().Format(time.DateTime), err)
 	case err != nil:
 		n.setback = fmt.Errorf("renewal: %w", err)
 		return warns("not renewed, the certificate in use is valid until %s: %s", n.pair.cert.NotAfter.UTC().Format(time.DateTime), err)
@@ -52,7 +55,7 @@ func (n *node) obtained() (outcome, error) {
 // that can be, else, once the CA does that, with the same.
 func (n *node) replace(ctx context.Context) error {
 	var failed ways
-	if n.Wish == Rekey || n.Wish == WhenDue && n.rotates() {
+	if n.Wish == Rekey || n.rekeyWaits() || n.Wish == WhenDue && n.rotates() {
 		err := n.rotate(ctx)
 		if err == nil || n.stuck || n.Wish == Rekey {
 			return err
@@ -72,10 +75,16 @@ func (n *node) replace(ctx context.Context) error {
 	return failed
 }
 
+// rekeyWaits reports whether a new key for a node that has a certificate waits
+// for approval: it is asked for again, due or not, until it is here.
+func (n *node) rekeyWaits() bool {
+	return n.pair != nil && n.state.Pending != nil && n.state.PendingRekey
+}
+
 // rotate enrols a new key beside the old one.
 func (n *node) rotate(ctx context.Context) error {
 	if n.Ticket != TicketNone && !n.registered() {
-		return errors.New("a new key takes a ticket, and for that the host API key, which isn't here: drop the key in the Director, remove \"registered_elsewhere\" from the state, and run icinga-enroll once")
+		return errors.New("a new key takes a ticket, and for that the host API key, which isn't here: drop this host's self-service API key in the Director, then run icinga-enroll once --director-reregister")
 	}
 	if _, err := n.takeRequest(); err != nil {
 		return err
@@ -114,8 +123,8 @@ func (n *node) ticket(ctx context.Context) (secret.Text, error) {
 		return secret.Text{}, nil
 	}
 	ticket, err := n.Director.Ticket(ctx, n.hostKey())
-	if err != nil {
-		return ticket, adviseReregister(err)
+	if err := n.heard(err); err != nil {
+		return ticket, err
 	}
 	if n.Daemon && hash(ticket) == n.state.RefusedTicket && n.Now().Before(n.state.RefusedAt.Add(refusedFor)) {
 		return secret.Text{}, fmt.Errorf("the Director still gives the ticket that the CA has refused on %s; the likely cause is that the host was renamed in the Director. It is not shown again before %s; \"icinga-enroll once\" tries at once",

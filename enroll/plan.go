@@ -25,6 +25,8 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	case n.pair == nil:
 		would("generate a key (%s) and ask the CA for a certificate%s", n.keyType(), n.byTicket())
 		would("write %s, %s and %s to %s", n.name+".key", n.name+".crt", caFile, n.CertsDir)
+	case n.rekeyWaits():
+		would("present the request for a new key again, which waits for approval")
 	case !n.nothingDue() && n.rotates():
 		would("replace %s, with a new key", n.certFile())
 	case !n.nothingDue():

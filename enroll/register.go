@@ -44,6 +44,7 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	}
 	n.settleName()
 	n.state.HostKey, n.state.RegisterSent, n.state.Elsewhere = key.Reveal(), nil, false
+	n.state.KeyRejected = time.Time{}
 	if err := n.save(); err != nil {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
 	}

@@ -65,6 +65,8 @@ type Report struct {
 	// Look is when Ensure should be called again; zero: only for Next.
 	Look time.Time `json:"-"`
 
+	// KeyRejected is since when the Director refuses the host key; zero: it doesn't.
+	KeyRejected time.Time `json:"-"`
 	// Renewed says that a new certificate was put in place.
 	Renewed bool `json:"-"`
 	// Setback is what went wrong though the node is enrolled: a renewal that is
@@ -108,6 +110,9 @@ func (n *node) report(err error) Report {
 	if n.pair != nil {
 		r.Certificate = describe(n.pair.cert, n.certFile())
 		r.Next = n.due()
+	}
+	if !n.keyAccepted() {
+		r.KeyRejected = n.state.KeyRejected
 	}
 	if err != nil {
 		r.Error = err.Error()

@@ -136,6 +136,12 @@ func (n *node) newRequest() error {
 	return nil
 }
 
+// isRequested reports whether p has the key of the request.
+func (n *node) isRequested(p *pair) bool {
+	r, err := n.readRequest()
+	return err == nil && r != nil && pki.Matches(p.cert, r.key.Public())
+}
+
 // dropRequest removes the certificate first: what is left is no request.
 func (n *node) dropRequest() error {
 	for _, name := range []string{requestCert, requestCSR, requestKey} {
@@ -168,7 +174,7 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 	if err := n.dropRequest(); err != nil {
 		return false, err
 	}
-	n.state.Pending = nil
+	n.state.Pending, n.state.PendingRekey = nil, false
 	if n.pair == nil && n.state.HostKey == "" {
 		n.state.Name, n.state.Hostname = "", ""
 	}

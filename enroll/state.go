@@ -33,8 +33,13 @@ type State struct {
 	EnrolledAt   *Reached                `json:"enrolled_at,omitempty"` // who handed out the certificate
 	Pending      *Waiting                `json:"pending,omitempty"`
 	Agent        AgentState              `json:"agent,omitzero"`
-	HooksDue     string                  `json:"hooks_due,omitempty"`  // the reason that hooks.post_renew has not been told yet
-	HooksTold    []string                `json:"hooks_told,omitempty"` // those of them that have ended well
+	PendingRekey bool                    `json:"pending_rekey,omitempty"` // the pending request is for a new key beside the pair in force
+	HooksDue     string                  `json:"hooks_due,omitempty"`     // the reason that hooks.post_renew has not been told yet
+	HooksTold    []string                `json:"hooks_told,omitempty"`    // those of them that have ended well
+
+	// KeyRejected is when the Director first refused the host key; zero as soon
+	// as it has accepted one.
+	KeyRejected time.Time `json:"host_key_rejected,omitzero"`
 
 	// A ticket that the CA has refused, as its SHA-256 in hex: masters log
 	// refused tickets in plain, so it isn't shown again at every try.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"time"
 
+	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
 )
@@ -78,14 +79,30 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 	if err == nil {
 		err = r.Setback
 	}
+	waits := s.Pending != nil && errors.Is(err, pki.ErrPending)
 	switch {
-	case err != nil && s.State != Pending:
+	case !r.KeyRejected.IsZero():
+		s.LastError = newLastError(stillRejected(err, r.KeyRejected), now, before.LastError)
+	case err != nil && s.State != Pending && !waits:
 		s.LastError = newLastError(err, now, before.LastError)
 	case r.Changed || before.LastError != nil:
 		s.LastSuccess = now.UTC()
 	}
 	s.NextStep = s.nextStep()
 	return s
+}
+
+// stillRejected has the Director's refusal of the host key in what went wrong
+// since: it stays the news until a key is accepted.
+func stillRejected(err error, since time.Time) error {
+	switch {
+	case errors.Is(err, selfservice.ErrKeyRejected):
+		return err
+	case err == nil:
+		return fmt.Errorf("%w: it refused this host's on %s", selfservice.ErrKeyRejected, since.UTC().Format(time.DateTime))
+	default:
+		return fmt.Errorf("%w: it refused this host's on %s; since then: %w", selfservice.ErrKeyRejected, since.UTC().Format(time.DateTime), err)
+	}
 }
 
 func newLastError(err error, now time.Time, before *LastError) *LastError {
@@ -98,7 +115,7 @@ func newLastError(err error, now time.Time, before *LastError) *LastError {
 
 func (s Status) nextStep() string {
 	switch {
-	case s.State == Pending && s.Pending != nil:
+	case s.Pending != nil && (s.State == Pending || s.LastError == nil):
 		return "on the CA's machine: icinga2 ca sign " + s.Pending.Fingerprint
 	case s.LastError != nil && s.LastError.Kind == KindTemporary:
 		return "run icinga-enroll once again later, if no service does"

@@ -65,12 +65,12 @@ func (n *node) completeSwitch(context.Context) (outcome, error) {
 // stays, and the pair is nil where p is not in place.
 func (n *node) finishSwitch(p *pair, ca []*x509.Certificate) (*pair, error) {
 	if there, roots, err := n.readPair(); err == nil && n.verify(there, roots) == nil && there.cert.NotBefore.After(p.cert.NotBefore) {
-		return there, n.settleSwitch()
+		return there, n.settleSwitch(there)
 	}
 	if err := n.install(p, ca); err != nil {
 		return nil, err
 	}
-	return p, n.settleSwitch()
+	return p, n.settleSwitch(p)
 }
 
 // install writes CA, key and certificate, each as a whole, with the owner of
@@ -103,19 +103,26 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 	return nil
 }
 
-// settleSwitch writes down that a new pair is in force and forgets its request.
-func (n *node) settleSwitch() error {
+// settleSwitch writes down that p is in force and forgets its request. One for
+// yet another key goes on waiting.
+func (n *node) settleSwitch(p *pair) error {
 	n.settleName()
-	n.state.Pending, n.state.RefusedTicket = nil, ""
 	n.state.Agent.ReloadDue = n.Agent.Manage != ManageNever
+	answered := !n.state.PendingRekey || n.isRequested(p)
+	if answered {
+		n.state.Pending, n.state.PendingRekey = nil, false
+	}
+	n.state.RefusedTicket = ""
 	if len(n.Hooks.PostRenew) > 0 {
 		n.state.HooksDue, n.state.HooksTold = cmp.Or(n.reason, reasonRenewed), nil
 	}
 	if err := n.save(); err != nil {
 		return err
 	}
-	if err := n.dropRequest(); err != nil {
-		return err
+	if answered {
+		if err := n.dropRequest(); err != nil {
+			return err
+		}
 	}
 	return n.dir.Remove(switchFile)
 }

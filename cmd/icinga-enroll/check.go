@@ -148,7 +148,7 @@ func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdi
 	switch {
 	case e != nil && e.Kind == enroll.KindKeyRejected:
 		raise(stateCritical, "%s", e.Message)
-	case s.State == enroll.Pending && s.Pending != nil:
+	case s.Pending != nil && (s.State == enroll.Pending || e == nil):
 		raise(stateWarning, "waiting for approval since %s: icinga2 ca sign %s", s.Pending.Since.UTC().Format(time.DateTime), s.Pending.Fingerprint)
 	case s.Certificate == nil:
 		raise(stateCritical, "no certificate%s", because(s))
