@@ -75,6 +75,7 @@ func (n *node) findPair(context.Context) (outcome, error) {
 		return outcome{}, reason // not valid yet, by a clock that may be wrong: no reason to replace it
 	}
 	if reason != nil {
+		n.expired = expiredOf(p, n.Now())
 		return warns("%s is of no use and will be replaced: %s", n.certFile(), reason)
 	}
 	p.bare = !slices.ContainsFunc(roots, p.ca.Equal)
@@ -119,6 +120,14 @@ func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 	}
 	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: roots}, p.key.Public(), n.name, n.Now())
 	return err
+}
+
+// expiredOf returns the certificate of a pair that was fine until its end came.
+func expiredOf(p *pair, now time.Time) *x509.Certificate {
+	if p.cert == nil || p.key == nil || !now.After(p.cert.NotAfter) || !pki.Matches(p.cert, p.key.Public()) {
+		return nil
+	}
+	return p.cert
 }
 
 // restoreCA puts back the CA's certificate, without which the agent won't start.

@@ -104,6 +104,8 @@ type Enroller struct {
 	Look   bool // ask the Director now whether it tells something new
 	Apply  bool // do that, and make the agent what it says
 	Daemon bool // nobody looks on: a ticket that was refused is not tried again for a day
+
+	toldFailure bool // hooks.on_failure, of the trouble that goes on: where the status can't be written it doesn't say so
 }
 
 // Wish is what an operator wants done now, due or not.

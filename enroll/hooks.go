@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -33,6 +32,7 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 	if n.state.HooksDue == "" || n.pair == nil {
 		return outcome{}, nil
 	}
+	n.showCertificate()
 	var failed []string
 	for _, argv := range n.Hooks.PostRenew {
 		name := fmt.Sprintf("%q", argv)
@@ -41,7 +41,8 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 		}
 		output, err := n.Hooks.Run(ctx, argv, n.hookEnv(n.state.HooksDue))
 		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %s; it printed: %s", name, err, printed(output)))
+			failed = append(failed, fmt.Sprintf("%q: %s", argv[0], err))
+			n.note(Step{Name: "hook", Text: fmt.Sprintf("%s failed: %s; it printed: %s", name, err, printed(output)), Warning: true})
 			continue
 		}
 		n.note(Step{Name: "hook", Text: fmt.Sprintf("%s ended well; it printed: %s", name, printed(output))})
@@ -61,21 +62,26 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 }
 
 // tellFailure runs the hooks of the first failure in a row.
-func (n *node) tellFailure(ctx context.Context, failure error) error {
-	var failed []error
+func (n *node) tellFailure(ctx context.Context, failure string) {
 	for _, argv := range n.Hooks.OnFailure {
-		if output, err := n.Hooks.Run(ctx, argv, n.hookEnv(failure.Error())); err != nil {
-			failed = append(failed, fmt.Errorf("hooks.on_failure: %q: %w; it printed: %s", argv, err, printed(output)))
+		if output, err := n.Hooks.Run(ctx, argv, n.hookEnv(failure)); err != nil {
+			n.note(Step{Name: "hook", Text: fmt.Sprintf("hooks.on_failure: %q: %s; it printed: %s", argv, err, printed(output)), Warning: true})
 		}
 	}
-	return errors.Join(failed...)
 }
 
+// printed is the end of what a hook has printed, for the terminal and the log
+// only: nobody knows what is in it.
 func printed(output string) string {
-	if output == "" {
+	const most = 300
+	switch {
+	case output == "":
 		return "nothing"
+	case len(output) > most:
+		return "… " + strings.ToValidUTF8(output[len(output)-most:], "")
+	default:
+		return output
 	}
-	return output
 }
 
 func (n *node) hookEnv(reason string) []string {

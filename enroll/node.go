@@ -37,6 +37,7 @@ type node struct {
 	name    string                  // this node's name, once identity has found it
 	naming  *selfservice.Parameters // what the Director says about names, once it was asked
 	pair    *pair                   // the certificate in force
+	expired *x509.Certificate       // the one in place, where it has come to its end
 	request *request                // the request for the next one
 	steps   []Step
 
@@ -263,16 +264,26 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 	}
 	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
 	now := newStatus(r, err, n.Now(), before)
-	if now.LastError != nil && before.LastError == nil {
-		if herr := n.tellFailure(ctx, errors.New(now.LastError.Message)); herr != nil {
-			n.note(Step{Name: "hooks", Text: herr.Error(), Warning: true})
-			r.Steps = n.steps
-		}
+	if now.LastError != nil && before.LastError == nil && !n.toldFailure {
+		n.tellFailure(ctx, now.LastError.Message)
+		r.Steps = n.steps
 	}
+	n.toldFailure = now.LastError != nil
 	if werr := writeStatus(n.dir, now, before); werr != nil && err == nil {
 		return n.withoutStatus(werr)
 	}
 	return r, err
+}
+
+// showCertificate writes the status before the hooks run, which may take their
+// time: with the new certificate, and what was said of errors before. Where that
+// can't be done the end of the run says so.
+func (n *node) showCertificate() {
+	before, _ := readStatus(n.dir)
+	now := newStatus(n.report(nil), nil, n.Now(), before)
+	now.LastError, now.LastSuccess = before.LastError, before.LastSuccess
+	now.NextStep = now.nextStep()
+	_ = writeStatus(n.dir, now, before)
 }
 
 // withoutStatus is the outcome where the status could not be written, which can

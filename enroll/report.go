@@ -52,7 +52,7 @@ type Report struct {
 	State       Condition               `json:"state"`
 	Changed     bool                    `json:"changed"` // something was written here or changed on a server
 	Registered  bool                    `json:"registered"`
-	Certificate *Certificate            `json:"certificate,omitempty"`
+	Certificate *Certificate            `json:"certificate,omitempty"` // in place, an expired one too
 	Pending     *Waiting                `json:"pending,omitempty"`
 	Parameters  *selfservice.Parameters `json:"parameters,omitempty"` // as the Director told them last, or the configuration's
 	Steps       []Step                  `json:"steps"`
@@ -107,9 +107,12 @@ func (n *node) report(err error) Report {
 	for _, s := range n.steps {
 		r.Changed = r.Changed || s.Changed
 	}
-	if n.pair != nil {
+	switch {
+	case n.pair != nil:
 		r.Certificate = describe(n.pair.cert, n.certFile())
 		r.Next = n.due()
+	case n.expired != nil:
+		r.Certificate = describe(n.expired, n.certFile())
 	}
 	if !n.keyAccepted() {
 		r.KeyRejected = n.state.KeyRejected

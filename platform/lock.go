@@ -98,7 +98,7 @@ func (d *Dir) tryLock(name string, perm fs.FileMode) (*os.File, error) {
 	case !locked:
 		err = &LockedError{PID: readPID(f), Path: d.join(name)}
 	default:
-		err = writePID(f)
+		_ = writePID(f) // a full disk is no reason not to be the only one
 	}
 	if err != nil {
 		_ = f.Close()

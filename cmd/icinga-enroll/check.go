@@ -129,17 +129,19 @@ func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdi
 			v.state, v.text = state, s.Name+": "+fmt.Sprintf(format, a...)
 		}
 	}
+	if text := trouble(s, now); text != "" {
+		raise(stateCritical, "%s%s", text, because(s))
+	}
 	if c := s.Certificate; c != nil {
 		left := int(c.NotAfter.Sub(now).Hours() / 24)
 		if now.After(c.NotAfter) {
 			left = min(left, -1)
 		}
 		v.perfdata = fmt.Sprintf("days_left=%d;%s;%s", left, limits.warning.text, limits.critical.text)
-		v.text += fmt.Sprintf("certificate valid for %d days, until %s", left, c.NotAfter.UTC().Format(time.DateOnly))
+		if v.state == stateOK {
+			v.text += fmt.Sprintf("certificate valid for %d days, until %s", left, c.NotAfter.UTC().Format(time.DateOnly))
+		}
 		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
-	}
-	if text := trouble(s, now); text != "" {
-		raise(stateCritical, "%s%s", text, because(s))
 	}
 	if dead {
 		raise(stateCritical, "the service icinga-enroll is enabled but doesn't run")

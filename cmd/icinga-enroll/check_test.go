@@ -68,7 +68,7 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 		"14 days left":             {with(14*day + time.Hour), false, stateOK, "14 days"},
 		"less than 14":             {with(14*day - time.Hour), false, stateWarning, "ends in 13 days"},
 		"less than 7":              {with(7*day - time.Hour), false, stateCritical, "ends in 6 days"},
-		"expired an hour ago":      {with(-time.Hour), false, stateCritical, "ends in -1 days"},
+		"expired an hour ago":      {with(-time.Hour), false, stateCritical, "expired"},
 		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), false, stateCritical, "the Director is away"},
 		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), false, stateOK, "300 days"},
 		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), false, stateWarning, "the Director is away"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -54,12 +53,10 @@ func status(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	switch {
-	case trouble(s, time.Now()) != "":
-		return coded{errSaid, exitFailed}
-	case s.State == enroll.Enrolled:
-		return nil
 	case s.State == enroll.Pending:
 		return coded{errSaid, exitPending}
+	case s.State == enroll.Enrolled && trouble(s, time.Now()) == "":
+		return nil
 	default:
 		return coded{errSaid, exitFailed}
 	}
@@ -100,7 +97,7 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
 	}
 	row("name", "%s", orNone(s.Name))
-	row("state", "%s", cmp.Or(trouble(s, now), string(s.State)))
+	row("state", "%s", standing(s, now))
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
 	if c := s.Certificate; c != nil {
 		row("certificate", "%s", c.File)
@@ -120,6 +117,19 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	row("next step", "%s", s.NextStep)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// standing is the state, and what has become of the certificate since.
+func standing(s enroll.Status, now time.Time) string {
+	bad := trouble(s, now)
+	switch {
+	case bad == "":
+		return string(s.State)
+	case s.State == enroll.Enrolled:
+		return bad
+	default:
+		return fmt.Sprintf("%s, certificate %s", s.State, bad)
+	}
 }
 
 // bar draws how much of the certificate's lifetime is left.

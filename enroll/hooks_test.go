@@ -1,0 +1,105 @@
+package enroll_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
+)
+
+// A hook may take its time: who looks at the status meanwhile sees the new
+// certificate.
+func TestStatusIsThereBeforeTheHooksRun(t *testing.T) {
+	n := newNode(t)
+	hooks := 0
+	n.Hooks = enroll.Hooks{
+		PostRenew: [][]string{{"reload"}},
+		Run: func(context.Context, []string, []string) (string, error) {
+			hooks++
+			s, err := enroll.ReadStatus(n.StateDir)
+			if err != nil || s.State != enroll.Enrolled || s.Certificate == nil {
+				t.Errorf("during the hook the status is %+v, error %v", s, err)
+			}
+			return "", errors.New("exit status 1")
+		},
+	}
+	n.mustEnsure(t)
+	first, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || first.LastError == nil {
+		t.Fatalf("status %+v, error %v", first, err)
+	}
+	n.mustEnsure(t)
+	again, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || again.LastError == nil || again.LastError.Attempts != 2 || !again.LastError.Since.Equal(first.LastError.Since) {
+		t.Errorf("after the second failure the status is %+v, error %v", again, err)
+	}
+	if hooks != 2 {
+		t.Errorf("%d hooks ran, want 2", hooks)
+	}
+}
+
+func dead(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, errDead{} }
+
+// Nobody knows what a hook prints: every account can read the status.
+func TestOutputOfAHookStaysInTheLog(t *testing.T) {
+	n := newNode(t)
+	var told []string
+	n.Hooks = enroll.Hooks{
+		PostRenew: [][]string{{"reload", "argument"}},
+		OnFailure: [][]string{{"mail"}},
+		Run: func(_ context.Context, argv, env []string) (string, error) {
+			if argv[0] == "mail" {
+				told = append(told, strings.Join(env, " "))
+			}
+			return "begin" + strings.Repeat("x", 4000) + "password=hush", errors.New("exit status 7")
+		},
+	}
+	var log strings.Builder
+	n.Observe = func(s enroll.Step) { log.WriteString(s.Text + "\n") }
+	r := n.mustEnsure(t)
+	status := read(t, n.state("status.json"))
+	for what, text := range map[string]string{"status": status, "error": r.Setback.Error(), "environment": strings.Join(told, "")} {
+		if strings.Contains(text, "hush") || strings.Contains(text, "argument") || !strings.Contains(text, "exit status 7") || !strings.Contains(text, "reload") {
+			t.Errorf("%s: %s", what, text)
+		}
+	}
+	if !strings.Contains(log.String(), "password=hush") || strings.Contains(log.String(), "begin") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+// on_failure is told when trouble begins, once, though the status can't be written.
+func TestBeginningOfTroubleIsToldOnce(t *testing.T) {
+	n := newNode(t)
+	n.mustEnsure(t)
+	told := 0
+	n.Hooks = enroll.Hooks{
+		OnFailure: [][]string{{"mail"}},
+		Run:       func(context.Context, []string, []string) (string, error) { told++; return "", nil },
+	}
+	obstruct(t, n.state("status.json"))
+	n.Wish = enroll.Renewal
+	n.authority.request = dead
+	for range 3 {
+		if r := n.mustEnsure(t); r.Setback == nil {
+			t.Error("no setback")
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+	if err := os.RemoveAll(n.state("status.json")); err != nil {
+		t.Fatal(err)
+	}
+	n.authority.request = nil
+	n.mustEnsure(t)
+	n.authority.request = dead
+	n.mustEnsure(t)
+	if told != 2 {
+		t.Errorf("told %d times after a second beginning, want twice", told)
+	}
+}
