@@ -2,6 +2,8 @@ package enroll
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"icinga-enroll/platform"
@@ -37,6 +39,12 @@ func MarkRunning(ctx context.Context, stateDir string) (release func(), err erro
 			_ = seen()
 		}
 	}, nil
+}
+
+// HasRun reports whether a daemon has ever cared for stateDir. It needs no privilege.
+func HasRun(stateDir string) bool {
+	_, err := os.Lstat(filepath.Join(stateDir, daemonFile))
+	return err == nil
 }
 
 // Running reports whether a daemon cares for stateDir. It needs no privilege.

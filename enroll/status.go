@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"icinga-enroll/pki"
@@ -165,5 +166,24 @@ func readStatus(dir *platform.Dir) (Status, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return Status{}, fmt.Errorf("%s is damaged (%w); the next run writes it anew", filepath.Join(dir.Path(), statusFile), err)
 	}
+	if err := s.check(); err != nil {
+		return Status{}, fmt.Errorf("%s is damaged or another version's: %w", filepath.Join(dir.Path(), statusFile), err)
+	}
 	return s, nil
+}
+
+// check refuses what no run of this version leaves.
+func (s Status) check() error {
+	c, p, e := s.Certificate, s.Pending, s.LastError
+	switch {
+	case s.Version != statusVersion:
+		return fmt.Errorf("it has format %d, this program knows format %d; the next run of this version writes it anew", s.Version, statusVersion)
+	case !slices.Contains([]Condition{Enrolled, Pending, Failed}, s.State):
+		return fmt.Errorf("there is no state %.40q; the next run writes it anew", s.State)
+	case c != nil && (c.NotBefore.IsZero() || c.NotAfter.IsZero() || c.File == ""), s.State == Enrolled && c == nil:
+		return errors.New("it doesn't tell which certificate there is; the next run writes it anew")
+	case p != nil && p.Since.IsZero(), e != nil && (e.At.IsZero() || e.Since.IsZero()):
+		return errors.New("a date is missing in it; the next run writes it anew")
+	}
+	return nil
 }

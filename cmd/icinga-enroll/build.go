@@ -84,6 +84,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		c.checkChoices(),
 		c.readAgent(&s),
 		c.absolute(),
+		c.checkHooks(),
 		c.readKeyType(&s),
 		c.readSecrets(&s),
 		c.readEndpoints(&s),

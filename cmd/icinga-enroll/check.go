@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/platform"
 	"icinga-enroll/platform/service"
 )
 
@@ -33,21 +35,27 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check this machine's enrolment, as a monitoring plugin",
 		Long: `A monitoring plugin: one line with performance data, exit code 0 OK, 1 WARNING,
-2 CRITICAL, 3 UNKNOWN. It reads a file that every account may read and asks no
-server, so it runs as the Icinga agent's account.
+2 CRITICAL, 3 UNKNOWN. It reads files that the Icinga agent's account may
+read and asks no server.
 
-CRITICAL: no certificate, or it ends within 7 days; the Director doesn't know the
+CRITICAL: no certificate, another than the last run has seen, or it ends within
+7 days; the Director doesn't know the
 host key any more; the service is enabled but doesn't run. WARNING: it ends
 within 14 days; renewal has failed for over 24 hours; the request waits for
 approval. --warning and --critical take ranges of days left, as the Monitoring
 Plugins guidelines have them: the state is raised where the value is outside.`,
 		Example: "  icinga-enroll check --warning 20: --critical 10:",
-		Args:    cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return check(cmd, warning, critical)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return coded{err, stateUnknown} })
+	cmd.SetFlagErrorFunc(misused)
 	cmd.Flags().StringVar(&warning, "warning", "14:", "range of days left that is no warning")
 	cmd.Flags().StringVar(&critical, "critical", "7:", "range of days left that is not critical")
 	cmd.Flags().String("paths-state", "", "folder of icinga-enroll's own state; default: as the configuration says")
@@ -55,7 +63,14 @@ Plugins guidelines have them: the state is raised where the value is outside.`,
 }
 
 func check(cmd *cobra.Command, warning, critical string) error {
-	v := verdictOf(cmd, warning, critical)
+	return verdictOf(cmd, warning, critical).end(cmd)
+}
+
+// misused answers a wrong command line as monitoring expects answers.
+func misused(cmd *cobra.Command, err error) error { return unknown("%s", err).end(cmd) }
+
+// end prints the verdict and returns its exit code.
+func (v verdict) end(cmd *cobra.Command) error {
 	if err := v.print(cmd.OutOrStdout()); err != nil {
 		return coded{err, stateUnknown}
 	}
@@ -77,7 +92,7 @@ func unknown(format string, a ...any) verdict {
 }
 
 func (v verdict) print(w io.Writer) error {
-	line := fmt.Sprintf("ICINGA-ENROLL %s - %s", stateNames[v.state], oneLine(v.text))
+	line := fmt.Sprintf("ICINGA-ENROLL %s - %s", stateNames[v.state], plain(v.text))
 	if v.perfdata != "" {
 		line += " | " + v.perfdata
 	}
@@ -85,8 +100,22 @@ func (v verdict) print(w io.Writer) error {
 	return err
 }
 
+// plain makes text fit for a plugin's line: performance data begin at a bar, and
+// long texts are cut by whoever reads them.
+func plain(text string) string {
+	const most = 1000
+	runes := []rune(strings.ReplaceAll(oneLine(text), "|", "/"))
+	if len(runes) > most {
+		runes = append(runes[:most-1], '…')
+	}
+	return string(runes)
+}
+
 func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 	limits, err := parseLimits(warning, critical)
+	if err == nil && cmd.Flags().Changed("warning") && cmd.Flags().Changed("critical") {
+		err = limits.contradiction()
+	}
 	if err != nil {
 		return unknown("%s", err)
 	}
@@ -105,32 +134,35 @@ func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 	if err != nil {
 		return unknown("%s", err)
 	}
-	return judgeStatus(s, dead, limits, time.Now())
+	now := time.Now()
+	s, bad := asItIs(s, now)
+	return judgeStatus(s, bad, dead, limits, now)
 }
 
-// serviceIsDead reports whether a daemon should run here and doesn't.
+// serviceIsDead reports whether a daemon should care for dir and doesn't. The
+// service's is the usual folder, or one that a daemon has cared for before.
 func serviceIsDead(ctx context.Context, dir string) (bool, error) {
 	running, err := enroll.Running(dir)
 	if running || err != nil {
 		return false, err
 	}
-	enabled, err := service.Enabled(ctx, serviceName)
-	if err != nil {
-		return false, nil //nolint:nilerr // no service manager that can be asked: no service is expected
+	if dir != platform.DefaultPaths().State && !enroll.HasRun(dir) {
+		return false, nil
 	}
-	return enabled, nil
+	expected, err := service.Expected(ctx, serviceName)
+	return expected && err == nil, nil // no service manager that can be asked: no service is expected
 }
 
 // judgeStatus is the plugin's whole judgement; the worst of all that is so counts.
-func judgeStatus(s enroll.Status, dead bool, limits limits, now time.Time) verdict {
+func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time.Time) verdict {
 	v := verdict{text: s.Name + ": "}
 	raise := func(state int, format string, a ...any) {
 		if state > v.state {
 			v.state, v.text = state, s.Name+": "+fmt.Sprintf(format, a...)
 		}
 	}
-	if text := trouble(s, now); text != "" {
-		raise(stateCritical, "%s%s", text, because(s))
+	if bad != "" {
+		raise(stateCritical, "%s%s", bad, because(s))
 	}
 	if c := s.Certificate; c != nil {
 		left := int(c.NotAfter.Sub(now).Hours() / 24)

@@ -38,7 +38,7 @@ func TestSpans(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"", "@", "x", "20:10", ":10", "1:2:3", "~"} {
+	for _, bad := range []string{"", "@", "x", "20:10", ":10", "1:2:3", "~", "nan", "nan:", "inf:", "-inf:5", "1e9:", "0x10:", "1_0"} {
 		if _, err := parseSpan(bad); err == nil {
 			t.Errorf("%q is taken for a range", bad)
 		}
@@ -55,29 +55,32 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 		return s
 	}
 	pending := enroll.Status{Name: "web1", State: enroll.Pending, Pending: &enroll.Waiting{Fingerprint: "abc", Since: now}}
-	gone := with(300 * 24 * time.Hour)
-	gone.Certificate.File = "/no/such/file"
+	rekeying := with(300 * 24 * time.Hour)
+	rekeying.Pending = pending.Pending
 	const day = 24 * time.Hour
 	tests := map[string]struct {
 		status enroll.Status
+		bad    string
 		dead   bool
 		state  int
 		says   string
 	}{
-		"all is well":              {with(300 * day), false, stateOK, "valid for 300 days, until 2027-09-18"},
-		"14 days left":             {with(14*day + time.Hour), false, stateOK, "14 days"},
-		"less than 14":             {with(14*day - time.Hour), false, stateWarning, "ends in 13 days"},
-		"less than 7":              {with(7*day - time.Hour), false, stateCritical, "ends in 6 days"},
-		"expired an hour ago":      {with(-time.Hour), false, stateCritical, "expired"},
-		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), false, stateCritical, "the Director is away"},
-		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), false, stateOK, "300 days"},
-		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), false, stateWarning, "the Director is away"},
-		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), false, stateCritical, "the Director is away"},
-		"the file is gone":         {gone, false, stateCritical, "the certificate's file is gone"},
-		"service dead":             {with(300 * day), true, stateCritical, "doesn't run"},
-		"waiting for approval":     {pending, false, stateWarning, "icinga2 ca sign abc"},
-		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, false, stateCritical, "no certificate"},
-		"service dead and 13 days": {with(13*day + time.Hour), true, stateCritical, "doesn't run"},
+		"all is well":              {with(300 * day), "", false, stateOK, "valid for 300 days, until 2027-09-18"},
+		"14 days left":             {with(14*day + time.Hour), "", false, stateOK, "14 days"},
+		"less than 14":             {with(14*day - time.Hour), "", false, stateWarning, "ends in 13 days"},
+		"less than 7":              {with(7*day - time.Hour), "", false, stateCritical, "ends in 6 days"},
+		"expired an hour ago":      {with(-time.Hour), "expired", false, stateCritical, "expired"},
+		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), "", false, stateCritical, "the Director is away"},
+		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), "", false, stateOK, "300 days"},
+		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), "", false, stateWarning, "the Director is away"},
+		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "", false, stateCritical, "the Director is away"},
+		"the file is gone":         {with(300 * day), "the certificate's file is gone", false, stateCritical, "the certificate's file is gone"},
+		"a new key waits":          {rekeying, "", false, stateWarning, "icinga2 ca sign abc"},
+		"long and with bars":       {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "a|b" + strings.Repeat("x", 2000), false, stateCritical, "a|b"},
+		"service dead":             {with(300 * day), "", true, stateCritical, "doesn't run"},
+		"waiting for approval":     {pending, "", false, stateWarning, "icinga2 ca sign abc"},
+		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, "", false, stateCritical, "no certificate"},
+		"service dead and 13 days": {with(13*day + time.Hour), "", true, stateCritical, "doesn't run"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -85,13 +88,39 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := judgeStatus(tt.status, tt.dead, limits, now)
+			v := judgeStatus(tt.status, tt.bad, tt.dead, limits, now)
 			if v.state != tt.state || !strings.Contains(v.text, tt.says) {
 				t.Errorf("%s: %s; want %s: … %s", stateNames[v.state], v.text, stateNames[tt.state], tt.says)
 			}
 			if (tt.status.Certificate != nil) != strings.HasPrefix(v.perfdata, "days_left=") {
 				t.Errorf("performance data is %q", v.perfdata)
 			}
+			var line strings.Builder
+			if err := v.print(&line); err != nil {
+				t.Fatal(err)
+			}
+			text, _, _ := strings.Cut(line.String(), " | days_left=")
+			if strings.ContainsAny(text, "|") || len(text) > 1100 || strings.Count(line.String(), "\n") != 1 {
+				t.Errorf("the line is %q", line.String())
+			}
 		})
+	}
+}
+
+func TestLimitsThatContradict(t *testing.T) {
+	for _, tt := range []struct {
+		warning, critical string
+		contradict        bool
+	}{
+		{"14:", "7:", false}, {"7:", "7:", false}, {"5:", "7:", true},
+		{"5:", "@7:", false}, {"10:20", "15:", false}, {"5", "7:", false},
+	} {
+		l, err := parseLimits(tt.warning, tt.critical)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.contradiction(); (got != nil) != tt.contradict {
+			t.Errorf("warning %s, critical %s: %v", tt.warning, tt.critical, got)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -17,6 +18,23 @@ type span struct {
 	text     string
 	from, to float64
 	inverted bool
+}
+
+// maxDays is more than any certificate's lifetime.
+const maxDays = 1e6
+
+var errRange = errors.New("no number of days")
+
+func isNumber(days float64) bool { return math.IsInf(days, 0) || math.Abs(days) <= maxDays }
+
+// contradiction says so where a warning can't ever be raised, as far as that is
+// plain to see: with two least values, such as 7: and 14:.
+func (l limits) contradiction() error {
+	w, c := l.warning, l.critical
+	if w.inverted || c.inverted || !math.IsInf(w.to, 1) || !math.IsInf(c.to, 1) || w.from >= c.from {
+		return nil
+	}
+	return fmt.Errorf("--warning %s never warns: --critical %s is raised before; exchange them", w.text, c.text)
 }
 
 func parseLimits(warning, critical string) (l limits, err error) {
@@ -45,6 +63,9 @@ func parseSpan(text string) (span, error) {
 	}
 	if to != "" {
 		s.to, errTo = strconv.ParseFloat(to, 64)
+	}
+	if !isNumber(s.from) || !isNumber(s.to) || strings.ContainsAny(strings.ToLower(text), "infxp_") {
+		errFrom = errRange // also what Go takes for numbers, and people don't
 	}
 	if errFrom != nil || errTo != nil || s.from > s.to || rest == "" {
 		return s, fmt.Errorf("%q is no range; these are: 10, 10:, ~:10, 10:20, @10:20", text)

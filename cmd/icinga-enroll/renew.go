@@ -57,7 +57,9 @@ func renewNow(cmd *cobra.Command, wish enroll.Wish) error {
 	e.Wish = wish
 	report, err := e.Ensure(cmd.Context())
 	// What else went wrong can wait, as it can for "once".
-	if open := wish != enroll.WhenDue || !e.Now().Before(report.Next); err == nil && open && !report.Renewed {
+	var ofAgent *enroll.AgentError
+	due := wish != enroll.WhenDue || !e.Now().Before(report.Next)
+	if err == nil && (due && !report.Renewed || errors.As(report.Setback, &ofAgent)) {
 		err = report.Setback
 	}
 	return err

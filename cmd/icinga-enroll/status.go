@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,8 +21,8 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Say where this machine stands",
 		Long: `Shows what the last run has left: name, registration, certificate, pending
-request, last error, next step. It reads a file that every account may read and
-asks no server. Exit code: 0 enrolled, 1 not, 3 waiting for approval.`,
+request, last error, next step, and whether that certificate is still in place.
+It reads files and asks no server. Exit code: 0 enrolled, 1 not, 3 waiting for approval.`,
 		Example: "  icinga-enroll status --json",
 		Args:    cobra.NoArgs,
 		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return status(cmd, asJSON) }),
@@ -44,10 +44,11 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	s, bad := asItIs(s, time.Now())
 	if asJSON {
 		err = writeJSON(cmd.OutOrStdout(), s)
 	} else {
-		err = printStatus(cmd.OutOrStdout(), s, time.Now())
+		err = printStatus(cmd.OutOrStdout(), s, bad, time.Now())
 	}
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	switch {
 	case s.State == enroll.Pending:
 		return coded{errSaid, exitPending}
-	case s.State == enroll.Enrolled && trouble(s, time.Now()) == "":
+	case s.State == enroll.Enrolled && bad == "":
 		return nil
 	default:
 		return coded{errSaid, exitFailed}
@@ -65,6 +66,9 @@ func status(cmd *cobra.Command, asJSON bool) error {
 // stateDir needs no readable configuration: the accounts that ask for the
 // status may not read it. Then the usual folder is looked into.
 func stateDir(cmd *cobra.Command) (string, error) {
+	if asked, _ := cmd.Flags().GetString("paths-state"); cmd.Flags().Changed("paths-state") && !filepath.IsAbs(asked) {
+		return "", usage("--paths-state: %q must be an absolute path", asked)
+	}
 	c, err := load(cmd.Flags())
 	switch {
 	case err == nil:
@@ -77,27 +81,13 @@ func stateDir(cmd *cobra.Command) (string, error) {
 	return "", err
 }
 
-// trouble says what has become of the certificate since the last run.
-func trouble(s enroll.Status, now time.Time) string {
-	if s.Certificate == nil {
-		return ""
-	}
-	if _, err := os.Stat(s.Certificate.File); errors.Is(err, fs.ErrNotExist) {
-		return "the certificate's file is gone"
-	}
-	if now.After(s.Certificate.NotAfter) {
-		return "expired"
-	}
-	return ""
-}
-
-func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
+func printStatus(w io.Writer, s enroll.Status, bad string, now time.Time) error {
 	var b strings.Builder
 	row := func(label, format string, a ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
 	}
 	row("name", "%s", orNone(s.Name))
-	row("state", "%s", standing(s, now))
+	row("state", "%s", standing(s, bad))
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
 	if c := s.Certificate; c != nil {
 		row("certificate", "%s", c.File)
@@ -120,8 +110,7 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 }
 
 // standing is the state, and what has become of the certificate since.
-func standing(s enroll.Status, now time.Time) string {
-	bad := trouble(s, now)
+func standing(s enroll.Status, bad string) string {
 	switch {
 	case bad == "":
 		return string(s.State)
