@@ -27,6 +27,9 @@ func explain(doing string, err error) error {
 	return fmt.Errorf("%s: %w%s", doing, cause, advice(cause))
 }
 
+// IsDiskFull reports whether err is for lack of room, on the disk or in a quota.
+func IsDiskFull(err error) bool { return isDiskFull(err) }
+
 func advice(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -45,13 +45,48 @@ func (e *LockedError) Unwrap() error { return e.ended }
 // of the process that had the lock last; it is 0600, or any account could open
 // and lock it.
 func (d *Dir) Lock(ctx context.Context, name string) (release func() error, err error) {
-	return d.lock(ctx, name, 0o600)
+	held, err := d.Hold(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return held.Release, nil
+}
+
+// Hold is [Dir.Lock] for who keeps the lock for long.
+func (d *Dir) Hold(ctx context.Context, name string) (*Held, error) { return d.lock(ctx, name, 0o600) }
+
+// Held is a lock that this process has.
+type Held struct {
+	f    *os.File
+	path string
+}
+
+// Release gives the lock back.
+func (h *Held) Release() error { return errors.Join(unlock(h.f), h.f.Close()) }
+
+// Lost says so where the lock's file isn't in the folder any more: somebody has
+// removed or replaced file or folder, and another process may have the lock that
+// is there now.
+func (h *Held) Lost() error {
+	mine, err := h.f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(h.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
+		return fmt.Errorf("the lock %s, which this process holds, was removed or replaced: another process may be at work there", h.path)
+	}
+	return nil
 }
 
 // Mark takes a lock that is only a sign of life: any account can see whether it
 // is held, see [Dir.Marked], and so any account could hold it too.
 func (d *Dir) Mark(ctx context.Context, name string) (release func() error, err error) {
-	return d.lock(ctx, name, 0o644)
+	held, err := d.lock(ctx, name, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return held.Release, nil
 }
 
 // Marked reports whether a process holds the mark name.
@@ -68,11 +103,11 @@ func (d *Dir) Marked(name string) (bool, error) {
 	return !free, err
 }
 
-func (d *Dir) lock(ctx context.Context, name string, perm fs.FileMode) (release func() error, err error) {
+func (d *Dir) lock(ctx context.Context, name string, perm fs.FileMode) (*Held, error) {
 	for {
 		f, err := d.tryLock(name, perm)
 		if err == nil {
-			return func() error { return errors.Join(unlock(f), f.Close()) }, nil
+			return &Held{f, d.join(name)}, nil
 		}
 		busy := (*LockedError)(nil)
 		if !errors.As(err, &busy) {

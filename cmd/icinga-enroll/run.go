@@ -58,6 +58,7 @@ type daemon struct {
 
 	hadAgent bool // the agent's folder was there when this began
 	end      context.CancelCauseFunc
+	lost     func() error // says so where the state folder isn't the one any more that it began with
 }
 
 // errNewFolder ends a service that systemd has to start anew: the folder of an
@@ -89,11 +90,12 @@ func (d *daemon) configure() error {
 
 func (d *daemon) serve(ctx context.Context) error {
 	defer func() { d.done() }()
-	release, err := enroll.MarkRunning(ctx, d.enroller.StateDir)
+	hold, err := d.take(ctx, enroll.MarkRunning)
 	if err != nil {
-		return fmt.Errorf("another icinga-enroll run may care for this state folder: %w", err)
+		return err
 	}
-	defer release()
+	defer hold.Release()
+	d.lost = hold.Lost
 	_, err = os.Stat(d.config.agentConfig())
 	d.hadAgent = err == nil
 	ctx, d.end = context.WithCancelCause(ctx)
@@ -112,15 +114,54 @@ func (d *daemon) serve(ctx context.Context) error {
 	loop := renew.Loop{
 		Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
 		Wake: reload, OnWake: d.reload,
-		Tick: func() { d.tell(d.notify.Watchdog) },
+		Tick: func() { d.tell(d.notify.Watchdog); d.guard() },
 	}
 	err = loop.Run(ctx)
 	d.tell(d.notify.Stopping)
 	d.log.Info("stopped")
-	if errors.Is(context.Cause(ctx), errNewFolder) {
-		return errNewFolder
+	if cause := context.Cause(ctx); errors.Is(cause, errNewFolder) || errors.Is(cause, errLost) {
+		return cause
 	}
 	return err
+}
+
+// roomAgain is how long a daemon waits for room on the disk.
+const roomAgain = 30 * time.Second
+
+// take takes the state folder. A full disk is waited for: to end would not make
+// room, and a service manager gives up at some time.
+func (d *daemon) take(ctx context.Context, mark func(context.Context, string) (*enroll.Hold, error)) (*enroll.Hold, error) {
+	for {
+		hold, err := mark(ctx, d.enroller.StateDir)
+		if err == nil {
+			return hold, nil
+		}
+		if locked := (*platform.LockedError)(nil); errors.As(err, &locked) {
+			return nil, fmt.Errorf("another icinga-enroll run may care for this state folder: %w", err)
+		}
+		if !platform.IsDiskFull(err) {
+			return nil, err
+		}
+		d.news.step(enroll.Step{Name: "state", Text: err.Error() + "; tried again until there is room", Warning: true})
+		d.tell(d.notify.Ready)
+		d.tell(d.notify.Watchdog)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(roomAgain):
+		}
+	}
+}
+
+// errLost ends a service whose state folder was taken away under it: what it
+// would write there from now on might be another's. Started again it sees what
+// there is.
+var errLost = errors.New("the state folder is not the one any more that this service cares for; it ends, to be started again")
+
+func (d *daemon) guard() {
+	if err := d.lost(); err != nil {
+		d.end(fmt.Errorf("%w: %w", errLost, err))
+	}
 }
 
 func (d *daemon) tell(manager func() error) {
@@ -131,6 +172,9 @@ func (d *daemon) tell(manager func() error) {
 
 // ensure is one round. A setback counts as a failure here: it is tried again.
 func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
+	if d.guard(); ctx.Err() != nil {
+		return time.Time{}, ctx.Err()
+	}
 	report, err := d.enroller.Ensure(ctx)
 	d.enroller.Look = false
 	setback := err == nil && report.Setback != nil
