@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"icinga-enroll/platform"
@@ -100,6 +101,9 @@ func (a Agent) mainConf(s Setup) (Change, error) {
 // edited makes a Change of a file from what is to become of its text.
 func (a Agent) edited(name, node string, edit func(old string) (string, error)) (Change, error) {
 	old, err := a.read(name)
+	if err == nil && old.None && name == mainName {
+		err = fmt.Errorf("there is no %s, without which the agent does nothing: install its package anew (icinga2), or set agent.config_dir", filepath.Join(a.ConfigDir, name))
+	}
 	if err != nil {
 		return Change{}, err
 	}
@@ -122,8 +126,8 @@ func (a Agent) apiFeature(Setup) (Change, error) {
 	if old.None {
 		c.Standing = Nobodys
 	}
-	if old.Link != "" && a.leadsTo(old, apiName) {
-		c.New = old // as somebody else has written the same link
+	if a.enables(old, apiName) {
+		c.New = old // as somebody else has written the same
 	}
 	return c, nil
 }
@@ -133,18 +137,30 @@ func (a Agent) apiFeature(Setup) (Change, error) {
 func (a Agent) notificationFeature(Setup) (Change, error) {
 	old, err := a.read(notificationName)
 	c := Change{Old: old, New: old}
-	if !old.None && (old == feature(notificationName) || a.leadsTo(old, "features-available/notification.conf")) {
+	if a.enables(old, "features-available/notification.conf") {
 		c.New = File{Name: notificationName, None: true}
 	}
 	return c, err
 }
 
+// includesFeatures: Icinga enables a feature on Windows with a file that includes
+// another, elsewhere with a link.
+var includesFeatures = runtime.GOOS == "windows"
+
 func feature(name string) File {
 	available := "../features-available/" + path.Base(name)
-	if runtime.GOOS == "windows" {
+	if includesFeatures {
 		return File{Name: name, Text: fmt.Sprintf("include \"%s\"\n", available)}
 	}
 	return File{Name: name, Link: available}
+}
+
+// enables reports whether f is the link, or the file, that enables a feature.
+func (a Agent) enables(f File, available string) bool {
+	if f.Link != "" {
+		return a.leadsTo(f, available)
+	}
+	return includesFeatures && slices.Equal(statements(f.Text), statements(feature(available).Text))
 }
 
 // leadsTo reports whether a link points to another of the agent's files.
@@ -157,9 +173,14 @@ func (a Agent) leadsTo(link File, name string) bool {
 }
 
 // read returns a file as it is.
-func (a Agent) read(name string) (f File, err error) {
+func (a Agent) read(name string) (File, error) {
+	f, err := readAt(filepath.Join(a.ConfigDir, filepath.FromSlash(name)))
 	f.Name = name
-	err = a.in(name, func(d *platform.Dir, base string) error {
+	return f, err
+}
+
+func readAt(file string) (f File, err error) {
+	err = inFolder(filepath.Dir(file), filepath.Base(file), func(d *platform.Dir, base string) error {
 		if f.Link, err = d.Link(base); err != nil || f.Link != "" {
 			return err
 		}
@@ -168,26 +189,50 @@ func (a Agent) read(name string) (f File, err error) {
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return File{Name: name, None: true}, nil
+		return File{None: true}, nil
 	}
 	return f, err
 }
 
+// readLinked returns the text of a file, wherever links lead to it.
+func (a Agent) readLinked(name string) (string, error) {
+	file := filepath.Join(a.ConfigDir, filepath.FromSlash(name))
+	for range maxLinks {
+		f, err := readAt(file)
+		if err != nil || f.Link == "" {
+			return f.Text, err
+		}
+		target := filepath.FromSlash(f.Link)
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(file), target)
+		}
+		file = target
+	}
+	return "", fmt.Errorf("%s is a link that leads nowhere: look what it is, and remove it", filepath.Join(a.ConfigDir, name))
+}
+
+const maxLinks = 40 // in a row, as Linux has it
+
 // in opens the folder of a file.
 func (a Agent) in(name string, do func(d *platform.Dir, base string) error) error {
-	d, err := platform.OpenDir(filepath.Join(a.ConfigDir, filepath.FromSlash(path.Dir(name))))
+	return inFolder(filepath.Join(a.ConfigDir, filepath.FromSlash(path.Dir(name))), path.Base(name), do)
+}
+
+func inFolder(folder, base string, do func(d *platform.Dir, base string) error) error {
+	d, err := platform.OpenDir(folder)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	return do(d, path.Base(name))
+	return do(d, base)
 }
 
 // Put makes files what they are to be, one after the other, each with the mode
 // and the owner of the one it replaces, or of its folder.
 func (a Agent) Put(files []File) error {
 	for _, f := range files {
-		if err := a.in(f.Name, f.put); err != nil {
+		err := a.in(f.Name, f.put)
+		if err != nil && !(f.None && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}
@@ -216,10 +261,12 @@ func (f File) put(d *platform.Dir, base string) error {
 // name that "icinga2 node setup" gives them, and returns those names.
 func (a Agent) BackUp(changes []Change) (kept []string, err error) {
 	for _, c := range changes {
-		if c.Standing == Ours || c.Old.None || c.Old.Link != "" {
+		isFeature := c.Old.Link != "" && c.Standing == Nobodys // "icinga2 feature enable" makes it again
+		if c.Standing == Ours || c.Old.None || isFeature {
 			continue
 		}
-		orig := File{Name: c.Old.Name + ".orig", Text: c.Old.Text}
+		orig := c.Old
+		orig.Name += ".orig"
 		there, err := a.read(orig.Name)
 		if err != nil {
 			return kept, err
@@ -227,12 +274,26 @@ func (a Agent) BackUp(changes []Change) (kept []string, err error) {
 		if !there.None {
 			continue
 		}
-		if err := a.Put([]File{orig}); err != nil {
+		if err := a.in(c.Old.Name, orig.putBeside); err != nil {
 			return kept, err
 		}
 		kept = append(kept, orig.Name)
 	}
 	return kept, nil
+}
+
+// putBeside writes a copy of the file base, with the mode and the owner of that
+// one: constants.conf may have a secret in it.
+func (f File) putBeside(d *platform.Dir, base string) error {
+	name := path.Base(f.Name)
+	if f.Link != "" {
+		return d.WriteLink(name, f.Link)
+	}
+	mode, owner, err := d.Attributes(base)
+	if err != nil {
+		return err
+	}
+	return d.WriteFile(name, []byte(f.Text), mode.Perm(), owner)
 }
 
 // IsParent says why this machine is no agent but a parent of others; "" where
@@ -246,11 +307,15 @@ func (a Agent) IsParent(node string) (string, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	zones, err := a.read(zonesName)
+	zones, err := a.readLinked(zonesName)
 	if err != nil {
 		return "", err
 	}
-	if hasChildren(zones.Text, ownZones(zones.Text, node)...) {
+	constants, err := a.readLinked(constantsName)
+	if err != nil {
+		return "", err
+	}
+	if hasChildren(zones, ownZones(zones, Quote(node), valueOf(constants, "NodeName"), valueOf(constants, "ZoneName"))...) {
 		return "its " + filepath.Join(a.ConfigDir, zonesName) + " has zones below its own", nil
 	}
 	return "", nil

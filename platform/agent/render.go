@@ -73,24 +73,12 @@ func (s Setup) fill(t *template.Template) ([]byte, error) {
 // Listen is where the agent is to be reached on this machine.
 func (s Setup) Listen() string { return net.JoinHostPort(s.ListenHost, s.ListenPort) }
 
-// Quote writes s as a string of Icinga's configuration language.
-func Quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c == 0x7f:
-			fmt.Fprintf(&b, `\%03o`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
+// Quote writes s as a string of Icinga's configuration language. All but these
+// may stand in one as they are; an escape by number takes every digit behind it
+// for its own, and is refused then (observed on 2.13.6).
+func Quote(s string) string { return `"` + escapes.Replace(s) + `"` }
+
+var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`)
 
 func quoteList(parents []Parent) string {
 	names := make([]string, len(parents))
@@ -100,18 +88,35 @@ func quoteList(parents []Parent) string {
 	return "[ " + strings.Join(names, ", ") + " ]"
 }
 
-// A line of constants.conf that sets a constant, or the package's example of one.
-func constant(name string) *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^[ \t]*(//[ \t]*)?const[ \t]+` + name + `[ \t]*=[^\r\n]*`)
+// A line of constants.conf that sets a constant, and the package's example of one.
+type constant struct{ line, example *regexp.Regexp }
+
+func constantNamed(name string) constant {
+	set := `const[ \t]+` + name + `[ \t]*=[^\r\n]*`
+	return constant{regexp.MustCompile(`(?m)^[ \t]*` + set), regexp.MustCompile(`(?m)^[ \t]*//[ \t]*` + set)}
 }
 
-var constants = map[string]*regexp.Regexp{"NodeName": constant("NodeName"), "ZoneName": constant("ZoneName")}
+var constants = map[string]constant{"NodeName": constantNamed("NodeName"), "ZoneName": constantNamed("ZoneName")}
+
+// in finds the line that sets the constant, else the example of it; nil: neither
+// is there. A line inside of a comment of several is neither.
+func (c constant) in(text string) []int {
+	others := comments.FindAllStringIndex(text, -1)
+	for _, form := range []*regexp.Regexp{c.line, c.example} {
+		for _, at := range form.FindAllStringIndex(text, -1) {
+			if !slices.ContainsFunc(others, func(o []int) bool { return o[0] < at[0] && at[0] < o[1] }) {
+				return at
+			}
+		}
+	}
+	return nil
+}
 
 // setConstants returns constants.conf with this node's names in it.
 func setConstants(text, name string) string {
 	for _, c := range []string{"NodeName", "ZoneName"} {
 		line := fmt.Sprintf("const %s = %s", c, Quote(name))
-		if at := constants[c].FindStringIndex(text); at != nil {
+		if at := constants[c].in(text); at != nil {
 			text = text[:at[0]] + line + text[at[1]:]
 		} else {
 			text = strings.TrimRight(text, "\r\n") + "\n" + line + "\n"

@@ -49,13 +49,19 @@ func isStock(name, text, node string) bool {
 // hasConstant reports whether a constant has one of these values; "" stands for
 // one that isn't set.
 func hasConstant(text, name string, values ...string) bool {
-	prefix := "const " + name + " = "
+	return slices.Contains(values, valueOf(text, name))
+}
+
+var setsConstant = regexp.MustCompile(`^const (\w+) ?= ?(.*)$`)
+
+// valueOf returns what a constant is set to, as it is written; "" if it isn't.
+func valueOf(text, name string) string {
 	for _, s := range statements(text) {
-		if value, found := strings.CutPrefix(s, prefix); found {
-			return slices.Contains(values, value)
+		if set := setsConstant.FindStringSubmatch(s); set != nil && set[1] == name {
+			return set[2]
 		}
 	}
-	return slices.Contains(values, "")
+	return ""
 }
 
 var (
@@ -63,14 +69,19 @@ var (
 	comments = regexp.MustCompile(`(?s)"(?:\\.|[^"\\])*"|\{\{\{.*?\}\}\}|/\*.*?\*/|//[^\r\n]*|#[^\r\n]*`)
 )
 
-// statements returns what is configured, without comments, with single spaces.
-func statements(text string) []string {
-	text = comments.ReplaceAllStringFunc(text, func(s string) string {
+// withoutComments keeps what looks like one in a string.
+func withoutComments(text string) string {
+	return comments.ReplaceAllStringFunc(text, func(s string) string {
 		if s[0] == '"' || s[0] == '{' {
 			return s
 		}
 		return " "
 	})
+}
+
+// statements returns what is configured, without comments, with single spaces.
+func statements(text string) []string {
+	text = withoutComments(text)
 	var all []string
 	depth, begin := 0, 0
 	end := func(at int) {
@@ -97,32 +108,47 @@ func statements(text string) []string {
 	return all
 }
 
-var zoneObject = regexp.MustCompile(`^object Zone (\S+) \{(.*)\}$`)
-var parentOf = regexp.MustCompile(`\bparent = (\S+)`)
+// A zone may be defined anywhere, and written with spaces or without.
+var (
+	quoted      = `"(?:\\.|[^"\\])*"`
+	zoneObject  = regexp.MustCompile(`\bobject Zone (` + quoted + `|[^\s{]+) ?\{((?:` + quoted + `|[^"{}])*)\}`)
+	parentOf    = regexp.MustCompile(`\bparent ?= ?(` + quoted + `|[\w.]+)`)
+	endpointsOf = regexp.MustCompile(`\bendpoints ?\+?= ?\[((?:` + quoted + `|[^"\]])*)\]`)
+	words       = regexp.MustCompile(quoted + `|[\w.]+`)
+)
+
+// zone is an object Zone: its name and its attributes as they are written.
+type zone struct{ name, attributes string }
+
+func zonesOf(zonesConf string) (all []zone) {
+	text := spaces.ReplaceAllString(withoutComments(zonesConf), " ")
+	for _, match := range zoneObject.FindAllStringSubmatch(text, -1) {
+		all = append(all, zone{match[1], match[2]})
+	}
+	return all
+}
 
 // hasChildren reports whether zones.conf has zones below the node's own: then
 // it is a satellite's or a master's. own are the words that may stand for its
 // own zone.
 func hasChildren(zonesConf string, own ...string) bool {
-	for _, s := range statements(zonesConf) {
-		zone := zoneObject.FindStringSubmatch(s)
-		if zone == nil {
-			continue
-		}
-		if parent := parentOf.FindStringSubmatch(zone[2]); parent != nil && slices.Contains(own, parent[1]) {
+	for _, z := range zonesOf(zonesConf) {
+		if parent := parentOf.FindStringSubmatch(z.attributes); parent != nil && slices.Contains(own, parent[1]) {
 			return true
 		}
 	}
 	return false
 }
 
-// ownZones are the words for the zone that node is an endpoint of.
-func ownZones(zonesConf, node string) []string {
-	own := []string{"ZoneName", "NodeName", Quote(node)}
-	for _, s := range statements(zonesConf) {
-		zone := zoneObject.FindStringSubmatch(s)
-		if zone != nil && regexp.MustCompile(`endpoints = \[[^\]]*(NodeName|`+regexp.QuoteMeta(Quote(node))+`)`).MatchString(zone[2]) {
-			own = append(own, zone[1])
+// ownZones are the words for the zone of a node. names are those for the node
+// itself, besides the constants.
+func ownZones(zonesConf string, names ...string) []string {
+	names = append([]string{"ZoneName", "NodeName"}, names...)
+	own := slices.Clone(names)
+	for _, z := range zonesOf(zonesConf) {
+		endpoints := endpointsOf.FindStringSubmatch(z.attributes)
+		if endpoints != nil && slices.ContainsFunc(words.FindAllString(endpoints[1], -1), func(w string) bool { return slices.Contains(names, w) }) {
+			own = append(own, z.name)
 		}
 	}
 	return own
