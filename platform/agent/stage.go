@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,6 +97,23 @@ func (a Agent) account() (platform.Owner, error) {
 	return data.Owner()
 }
 
+// stagedTarget is where the stage's link for a file leads: to the file, but an
+// enabled feature's to the one of the stage, which may be changed.
+func (a Agent) stagedTarget(name string) (string, error) {
+	file := filepath.Join(a.ConfigDir, filepath.FromSlash(name))
+	if path.Dir(name) != "features-enabled" {
+		return filepath.Abs(file)
+	}
+	f, err := a.read(name)
+	if available := "features-available/" + path.Base(filepath.ToSlash(f.Link)); err == nil && a.leadsTo(f, available) {
+		return "../" + available, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(file)
+}
+
 // mirror makes a folder of the stage, readable for the agent, with a link to
 // each entry of the folder that it stands for.
 func (a Agent) mirror(staged Agent, sub string, owner platform.Owner) error {
@@ -117,7 +135,11 @@ func (a Agent) mirror(staged Agent, sub string, owner platform.Owner) error {
 		if slices.Contains(replaced, name) {
 			continue
 		}
-		if err := to.WriteLink(name, filepath.Join(from.Path(), name)); err != nil {
+		target, err := a.stagedTarget(path.Join(sub, name))
+		if err != nil {
+			return err
+		}
+		if err := to.WriteLink(name, target); err != nil {
 			return err
 		}
 	}
