@@ -1,0 +1,112 @@
+//go:build e2e
+
+package agent
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pristine is Debian's installation, copied: the folder of the machine's own
+// agent is left as it is.
+func pristine(t *testing.T) Agent {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err, os.Chmod(root, 0o755), os.Chmod(filepath.Dir(root), 0o755))
+	a := Agent{ConfigDir: filepath.Join(root, "etc"), DataDir: filepath.Join(root, "data"), Run: runProgram}
+	out, err := runProgram(t.Context(), []string{"cp", "-a", "/etc/icinga2", a.ConfigDir}, nil)
+	if err != nil {
+		t.Fatal(out)
+	}
+	a.ValidateCommand = []string{"icinga2", "daemon", "-C",
+		"-D", "Configuration.DataDir=" + a.DataDir, "-D", "Configuration.CacheDir=" + a.DataDir, "-D", "Configuration.InitRunDir=" + a.DataDir}
+	must(t, os.MkdirAll(a.Certs(), 0o750))
+	identity(t, a.Certs())
+	info, err := os.Stat(a.ConfigDir)
+	must(t, err)
+	owner := info.Sys().(*syscall.Stat_t)
+	must(t, filepath.WalkDir(a.DataDir, func(path string, _ os.DirEntry, err error) error {
+		must(t, err)
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	}))
+	return a
+}
+
+// identity makes a certificate that signs itself, and is its own CA.
+func identity(t *testing.T, certs string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: testNode}, DNSNames: []string{testNode},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	must(t, os.WriteFile(filepath.Join(certs, testNode+".crt"), block, 0o644), os.WriteFile(filepath.Join(certs, "ca.crt"), block, 0o644),
+		os.WriteFile(filepath.Join(certs, testNode+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+}
+
+func TestDebiansOwnFilesAreNobodys(t *testing.T) {
+	a := pristine(t)
+	for _, name := range []string{zonesName, apiName, constantsName, mainName} {
+		if text := textOf(t, a, name); !isStock(name, text, testNode) {
+			t.Errorf("%s: %q", name, statements(text))
+		}
+	}
+	for name, standing := range standings(mustChange(t, a, twoParents(), nil)) {
+		if standing != Nobodys {
+			t.Errorf("%s counts as %v", name, standing)
+		}
+	}
+}
+
+// Icinga takes each set, staged and in place, and keeps what it says.
+func TestIcingaTakesTheSets(t *testing.T) {
+	all := setups()
+	all["two-parents"] = twoParents()
+	for name, setup := range all {
+		t.Run(name, func(t *testing.T) {
+			a := pristine(t)
+			changes := mustChange(t, a, setup, nil)
+			stage := filepath.Join(filepath.Dir(a.ConfigDir), "stage")
+			must(t, a.Check(t.Context(), changes, stage), a.Put(news(changes)))
+			again := setup
+			again.ListenPort = "no port"
+			if err := a.Check(t.Context(), mustChange(t, a, again, nil), stage); err == nil {
+				t.Error("a broken api.conf was not what Icinga validated")
+			}
+			out, err := a.Run(t.Context(), append(a.ValidateCommand, "-D", "Configuration.ConfigDir="+a.ConfigDir), nil)
+			if err != nil {
+				t.Errorf("in place: %v: %s", err, out)
+			}
+		})
+	}
+}
+
+func TestIcingaReadsWhatWasQuoted(t *testing.T) {
+	for _, s := range awkward {
+		if strings.Contains(s, "\x00") {
+			continue // no argument of a program has it
+		}
+		out, err := exec.Command("icinga2", "console", "--eval", Quote(s)).Output()
+		var got string
+		if jerr := json.Unmarshal(out, &got); err != nil || jerr != nil || got != s {
+			t.Errorf("%q became %s, which Icinga reads as %s (%v, %v)", s, Quote(s), out, err, jerr)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// sleeper starts a process of this name; its last line comes when it has got a
+// hangup.
+func sleeper(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	script := `trap 'echo hangup' HUP; echo ready; while read -r line; do echo "$line"; done`
+	cmd := exec.Command("/bin/bash", append([]string{"-c", script}, args...)...)
+	cmd.Args[0] = name
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err, cmd.Start())
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	wait(t, out, "ready\n")
+	cmd.Stdin = nil
+	outputs[cmd] = out
+	return cmd
+}
+
+var outputs = map[*exec.Cmd]io.Reader{}
+
+func wait(t *testing.T, r io.Reader, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+		t.Fatalf("got %q, %v", got, err)
+	}
+}
+
+func TestProcessOf(t *testing.T) {
+	config, data := t.TempDir(), t.TempDir()
+	sleeper(t, "/usr/lib/icinga2/sbin/icinga2", "daemon", "-D", "Configuration.DataDir="+data)
+	sleeper(t, "other", "-D", "Configuration.DataDir="+config)
+	if !processOf(config, data) {
+		t.Error("an icinga2 with the folder isn't found")
+	}
+	if processOf(config) || processOf(filepath.Dir(data)) {
+		t.Error("another program, or another folder, counts")
+	}
+	if (Agent{ConfigDir: config, DataDir: data}).Runs(t.Context()) == false {
+		t.Error("the agent in folders of its own doesn't run, says Runs")
+	}
+	main := t.TempDir()
+	sleeper(t, "icinga2", "daemon", "-c", main+"/icinga2.conf")
+	if !processOf(main) {
+		t.Error("an icinga2 with the folder's main file isn't found")
+	}
+}
+
+func TestHangUp(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "icinga2.pid")
+	for _, text := range []string{"", "0\n", "1\n", "-1\n", "not a number", "4194305\n"} {
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		if err := hangUp(file); err == nil {
+			t.Errorf("%q got a signal", text)
+		}
+	}
+	cmd := sleeper(t, "icinga2")
+	must(t, os.WriteFile(file, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600), hangUp(file))
+	wait(t, outputs[cmd], "hangup\n")
+	if err := syscall.Kill(cmd.Process.Pid, 0); err != nil {
+		t.Errorf("the process is gone: %v", err)
+	}
+}
