@@ -86,14 +86,15 @@ func (n *node) agent(ctx context.Context) (agent.Agent, error) {
 	found, err := agent.Find(ctx, s.Run, n.state.Agent.Installed)
 	complete := s.ConfigDir != "" && s.DataDir != "" && s.Validate != nil && s.Reload != nil
 	switch {
-	case errors.Is(err, agent.ErrNone) && complete:
+	case err != nil && complete: // what it can't say has been said
 	case errors.Is(err, agent.ErrNone) && s.Manage != ManageAlways:
 		return agent.Agent{}, errOther
 	case err != nil:
 		return agent.Agent{}, err
-	}
-	if err := n.rememberInstalled(found); err != nil {
-		return agent.Agent{}, err
+	default:
+		if err := n.rememberInstalled(found); err != nil {
+			return agent.Agent{}, err
+		}
 	}
 	a := agent.Agent{
 		ConfigDir: cmp.Or(s.ConfigDir, found.ConfigDir), DataDir: cmp.Or(s.DataDir, found.DataDir),

@@ -54,8 +54,11 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	p, err := n.decideParameters(ctx)
-	if p == nil || err != nil {
+	if err != nil {
 		return outcome{}, err
+	}
+	if p == nil {
+		return n.reloadOnly(ctx, a, nil)
 	}
 	return n.apply(ctx, a, *p)
 }
@@ -94,13 +97,16 @@ func (n *node) reloadOnly(ctx context.Context, a agent.Agent, left error) (outco
 	if !n.state.Agent.ReloadDue {
 		return outcome{}, left
 	}
-	if a.Runs(ctx) {
+	if a.Runs(ctx) || n.Agent.Reload != nil {
 		if err := a.Reload(ctx); err != nil {
 			return outcome{}, err
 		}
 	}
 	n.state.Agent.ReloadDue = false
-	return outcome{}, errors.Join(n.save(), left)
+	if err := n.save(); err != nil {
+		return outcome{}, err
+	}
+	return outcome{}, left
 }
 
 // place puts changes in place and has the agent read them; if it doesn't, what
@@ -115,12 +121,12 @@ func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p se
 		if err := n.write(a, p, changes); err != nil {
 			return "", err
 		}
-		if err := n.flush(a, p, changes); err != nil {
-			return "", err
-		}
+	}
+	if err := n.flush(a, p); err != nil {
+		return "", err
 	}
 	how, err := n.reload(ctx, a, setup, ran)
-	if err != nil && len(changes) > 0 {
+	if err != nil && n.state.Agent.Undo != nil {
 		return "", n.takeBack(ctx, a, ran, fmt.Errorf("the agent doesn't take its new configuration, so the old one is back: %w", err))
 	}
 	if err != nil {
@@ -193,7 +199,7 @@ func (n *node) putBack(a agent.Agent) error {
 // takeBack puts the old configuration back and has the agent read it.
 func (n *node) takeBack(ctx context.Context, a agent.Agent, ran bool, cause error) error {
 	err := errors.Join(cause, n.putBack(a))
-	if ran {
+	if ran || a.Runs(ctx) { // by now it may have been started
 		if rerr := a.Reload(ctx); rerr != nil {
 			err = fmt.Errorf("%w\n  with the old configuration: %w", err, rerr)
 		}
@@ -208,8 +214,15 @@ func (n *node) undoHalf(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	a, err := n.agent(ctx)
+	if errors.Is(err, errOther) {
+		n.state.Agent.Undo = nil
+		if err := n.save(); err != nil {
+			return outcome{}, err
+		}
+		return warns("a run was cut short while it wrote the agent's configuration, and no agent is here any more: %s is left as it is", n.Agent.ConfigDir)
+	}
 	if err != nil {
-		return outcome{}, &AgentError{err}
+		return outcome{}, &AgentError{adviseInstall(err)}
 	}
 	if err := n.putBack(a); err != nil {
 		return outcome{}, &AgentError{err}
@@ -269,8 +282,9 @@ func (n *node) listening(ctx context.Context, setup agent.Setup) error {
 // flush empties the agent's folder of received configuration where the Director
 // asks for that: what former parents have sent stays in it otherwise. The log
 // of what is yet to be sent is kept, an agent that runs writes to it.
-func (n *node) flush(a agent.Agent, p selfservice.Parameters, changes []agent.Change) error {
-	if !p.FlushAPIDirectory || !slices.ContainsFunc(changes, func(c agent.Change) bool { return c.New.Name == "zones.conf" }) {
+func (n *node) flush(a agent.Agent, p selfservice.Parameters) error {
+	undo := n.state.Agent.Undo
+	if !p.FlushAPIDirectory || undo == nil || !slices.ContainsFunc(undo.Files, func(f agent.File) bool { return f.Name == "zones.conf" }) {
 		return nil
 	}
 	d, err := platform.OpenDir(filepath.Join(a.DataDir, "api"))

@@ -136,9 +136,9 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
 		{name: "switch", do: n.completeSwitch},
-		{name: "agent", do: n.undoHalf},
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.adopt, canWait: true},
+		{name: "agent", do: n.undoHalf, canWait: true, always: true},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true},
