@@ -70,10 +70,11 @@ type AgentState struct {
 // agentUndo is what was there before. Placed tells a new set that is in place
 // from one that may be half written.
 type agentUndo struct {
-	Files   []agent.File            `json:"files"`
-	Written map[string]string       `json:"written,omitempty"`
-	Applied *selfservice.Parameters `json:"applied,omitempty"`
-	Placed  bool                    `json:"placed"`
+	Files     []agent.File            `json:"files"`
+	Written   map[string]string       `json:"written,omitempty"`
+	Applied   *selfservice.Parameters `json:"applied,omitempty"`
+	Addresses map[string]string       `json:"addresses,omitempty"`
+	Placed    bool                    `json:"placed"`
 }
 
 // errNotOurs says, in auto mode, why the agent is left alone. It is no failure.
@@ -192,9 +193,17 @@ func (n *node) parent(p selfservice.Parent) agent.Parent {
 	}
 	if host != "" {
 		port = cmp.Or(port, pki.DefaultPort)
-		host = cmp.Or(n.state.Agent.Addresses[host], host)
+		host = cmp.Or(n.lookedUp()[host], host)
 	}
 	return agent.Parent{Name: p.Name, Host: host, Port: port}
+}
+
+// lookedUp are the addresses of the parents whose names are not to be written.
+func (n *node) lookedUp() map[string]string {
+	if n.addresses != nil {
+		return n.addresses
+	}
+	return n.state.Agent.Addresses
 }
 
 // knownAddresses are those at which parents are known to answer, by name.

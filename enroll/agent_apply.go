@@ -88,7 +88,7 @@ func (n *node) agrees(p selfservice.Parameters) error {
 	if n.state.Agent.Applied != nil && reflect.DeepEqual(*n.state.Agent.Applied, p) {
 		return nil
 	}
-	n.state.Agent.Applied = &p
+	n.state.Agent.Applied, n.state.Agent.Addresses = &p, n.lookedUp()
 	return n.save()
 }
 
@@ -112,8 +112,7 @@ func (n *node) reloadOnly(ctx context.Context, a agent.Agent, left error) (outco
 // place puts changes in place and has the agent read them; if it doesn't, what
 // was before is put back.
 func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p selfservice.Parameters, changes []agent.Change) (string, error) {
-	_, silent := n.answers(ctx, setup)
-	ran := silent == nil || a.Runs(ctx)
+	ran := n.runs(ctx, a, setup)
 	if len(changes) > 0 {
 		if err := a.Check(ctx, changes, filepath.Join(n.StateDir, stageFolder)); err != nil {
 			return "", err
@@ -161,7 +160,7 @@ func (n *node) write(a agent.Agent, p selfservice.Parameters, changes []agent.Ch
 	}
 	s := &n.state.Agent
 	if s.Undo == nil {
-		s.Undo = &agentUndo{Written: maps.Clone(s.Written), Applied: s.Applied}
+		s.Undo = &agentUndo{Written: maps.Clone(s.Written), Applied: s.Applied, Addresses: s.Addresses}
 		for _, c := range changes {
 			s.Undo.Files = append(s.Undo.Files, c.Old)
 		}
@@ -181,7 +180,7 @@ func (n *node) write(a agent.Agent, p selfservice.Parameters, changes []agent.Ch
 	if err := a.Put(files); err != nil {
 		return errors.Join(err, n.putBack(a))
 	}
-	s.Written, s.Applied, s.ReloadDue = written, &p, true
+	s.Written, s.Applied, s.Addresses, s.ReloadDue = written, &p, n.lookedUp(), true
 	s.Undo.Placed, s.Follow.Trial = true, n.trying
 	return n.save()
 }
@@ -192,19 +191,24 @@ func (n *node) putBack(a agent.Agent) error {
 	if err := a.Put(s.Undo.Files); err != nil {
 		return err
 	}
-	s.Written, s.Applied, s.Undo, s.Follow.Trial = s.Undo.Written, s.Undo.Applied, nil, nil
+	s.Written, s.Applied, s.Addresses = s.Undo.Written, s.Undo.Applied, s.Undo.Addresses
+	s.Undo, s.Follow.Trial = nil, nil
 	return n.save()
 }
 
 // takeBack puts the old configuration back and has the agent read it.
 func (n *node) takeBack(ctx context.Context, a agent.Agent, ran bool, cause error) error {
-	err := errors.Join(cause, n.putBack(a))
-	if ran || a.Runs(ctx) { // by now it may have been started
-		if rerr := a.Reload(ctx); rerr != nil {
-			err = fmt.Errorf("%w\n  with the old configuration: %w", err, rerr)
-		}
+	if err := n.putBack(a); err != nil {
+		return errors.Join(cause, err)
 	}
-	return err
+	if !ran && !a.Runs(ctx) { // by now it may have been started
+		return cause
+	}
+	if err := a.Reload(ctx); err != nil {
+		return fmt.Errorf("%w\n  with the old configuration: %w", cause, err)
+	}
+	n.state.Agent.ReloadDue = false
+	return errors.Join(cause, n.save())
 }
 
 // undoHalf puts the agent's old files back where a run was cut short while it
@@ -267,6 +271,13 @@ func (n *node) awaitUp(ctx context.Context, setup agent.Setup) error {
 // answers returns what listens on the agent's address as this node.
 func (n *node) answers(ctx context.Context, setup agent.Setup) (pki.Peer, error) {
 	return n.authority().Probe(ctx, pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}})
+}
+
+// runs reports whether the agent runs, as far as that can be seen: it answers as
+// this node, or the system knows of it.
+func (n *node) runs(ctx context.Context, a agent.Agent, setup agent.Setup) bool {
+	_, err := n.answers(ctx, setup)
+	return err == nil || a.Runs(ctx)
 }
 
 // listening says why what listens on the agent's address isn't the agent with

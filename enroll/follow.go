@@ -126,13 +126,13 @@ func (n *node) settleNews(news string) error {
 	return n.save()
 }
 
-// resolve looks up the parents' addresses where the Director asks for that.
+// resolve looks up the parents' addresses where the Director asks for that. They
+// are the state's once p is applied.
 func (n *node) resolve(ctx context.Context, p selfservice.Parameters) error {
-	n.state.Agent.Addresses = nil
+	n.addresses = map[string]string{}
 	if !p.ResolveParentHost {
 		return nil
 	}
-	n.state.Agent.Addresses = map[string]string{}
 	for _, parent := range p.Parents {
 		if parent.Host == "" {
 			continue
@@ -141,7 +141,7 @@ func (n *node) resolve(ctx context.Context, p selfservice.Parameters) error {
 		if err != nil {
 			return temporary{fmt.Errorf("the Director wants the address of the parent %s in the agent's configuration (resolve_parent_host): %w", parent.Name, err)}
 		}
-		n.state.Agent.Addresses[parent.Host] = address
+		n.addresses[parent.Host] = address
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (n *node) judgeTrial(ctx context.Context, a agent.Agent) (outcome, error) {
 		return outcome{}, nil
 	}
 	f.Refused, f.RefusedAt = n.state.Agent.Applied, n.Now().UTC()
-	return outcome{}, n.takeBack(ctx, a, a.Runs(ctx), fmt.Errorf("the agent had no connection %s after it followed the Director (%s), so the old configuration is back: %s",
+	return outcome{}, n.takeBack(ctx, a, n.runs(ctx, a, setup), fmt.Errorf("the agent had no connection %s after it followed the Director (%s), so the old configuration is back: %s",
 		trialLasts, difference(*n.state.Agent.Undo.Applied, *f.Refused), state.Text))
 }
 
