@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -107,6 +108,39 @@ func TestIcingaReadsWhatWasQuoted(t *testing.T) {
 		var got string
 		if jerr := json.Unmarshal(out, &got); err != nil || jerr != nil || got != s {
 			t.Errorf("%q became %s, which Icinga reads as %s (%v, %v)", s, Quote(s), out, err, jerr)
+		}
+	}
+}
+
+// Root keeps each file its owner's, and shows the stage to the agent's account.
+func TestOwnersAreKept(t *testing.T) {
+	const somebody, agents = 4242, 4343
+	a := stock(t, "debian")
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(a.ConfigDir)), 0o755))
+	must(t, filepath.WalkDir(a.ConfigDir, func(path string, _ os.DirEntry, err error) error {
+		must(t, err)
+		return os.Lchown(path, agents, agents)
+	}), os.Chown(a.path(zonesName), somebody, agents))
+	ownerOf := func(a Agent, name string) int {
+		info, err := os.Lstat(a.path(name))
+		must(t, err)
+		return int(info.Sys().(*syscall.Stat_t).Uid)
+	}
+	folder := filepath.Join(filepath.Dir(a.ConfigDir), "stage")
+	a.Run = func(context.Context, []string, []string) (string, error) {
+		for _, name := range []string{".", "features-enabled", "features-available", zonesName, apiName} {
+			if got := ownerOf(Agent{ConfigDir: folder}, name); got != agents {
+				t.Errorf("the stage's %s belongs to %d", name, got)
+			}
+		}
+		return "", nil
+	}
+	changes := mustChange(t, a, twoParents(), nil)
+	_, err := a.BackUp(changes)
+	must(t, err, a.Check(t.Context(), changes, folder), a.Put(news(changes)))
+	for name, want := range map[string]int{zonesName: somebody, zonesName + ".orig": somebody, constantsName: agents} {
+		if got := ownerOf(a, name); got != want {
+			t.Errorf("%s belongs to %d, want %d", name, got, want)
 		}
 	}
 }

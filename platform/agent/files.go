@@ -232,7 +232,7 @@ func inFolder(folder, base string, do func(d *platform.Dir, base string) error) 
 func (a Agent) Put(files []File) error {
 	for _, f := range files {
 		err := a.in(f.Name, f.put)
-		if err != nil && !(f.None && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (!f.None || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}

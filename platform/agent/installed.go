@@ -12,7 +12,7 @@ import (
 )
 
 // ErrNone says that no Icinga 2 is installed here.
-var ErrNone = errors.New("Icinga 2 isn't installed here: install its package (icinga2)")
+var ErrNone = errors.New("no Icinga 2 is installed here: install its package (icinga2)")
 
 // Installed is what an installed Icinga 2 says of itself.
 type Installed struct {

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func readPID(file string) (pid int, alive bool) {
 		return 0, false
 	}
 	err = syscall.Kill(pid, 0)
-	return pid, err == nil || err == syscall.EPERM
+	return pid, err == nil || errors.Is(err, syscall.EPERM)
 }
 
 // hangUp reloads an agent that no service manager looks after.
