@@ -100,7 +100,7 @@ func (n *node) enrolKey(ctx context.Context, reason string) error {
 	}
 	issued, err := n.ask(ctx, pki.Request{Certificate: n.request.cert, Ticket: ticket})
 	if errors.Is(err, pki.ErrInvalidTicket) {
-		return errors.Join(err, n.rememberRefused(ticket))
+		return errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRenamed()), n.rememberRefused(ticket))
 	}
 	if err != nil {
 		return err
@@ -127,10 +127,16 @@ func (n *node) ticket(ctx context.Context) (secret.Text, error) {
 		return ticket, err
 	}
 	if n.Daemon && hash(ticket) == n.state.RefusedTicket && n.Now().Before(n.state.RefusedAt.Add(refusedFor)) {
-		return secret.Text{}, fmt.Errorf("the Director still gives the ticket that the CA has refused on %s; the likely cause is that the host was renamed in the Director. It is not shown again before %s; \"icinga-enroll once\" tries at once",
-			n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime))
+		return secret.Text{}, fmt.Errorf("the Director still gives the ticket that the CA has refused on %s; it is not shown again before %s; \"icinga-enroll once\" tries at once. %s",
+			n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime), n.adviseRenamed())
 	}
 	return ticket, nil
+}
+
+// adviseRenamed says what can be done about a ticket for another name: the host
+// key is still the host's, so the ticket is for the name that it has now.
+func (n *node) adviseRenamed() string {
+	return fmt.Sprintf("Most likely the host was renamed in the Director. Either rename it back to %s there, then icinga-enroll once. Or take over the new name: stop the service, move %s away, set host.name to the new name (or the hostname, where that says it), drop the host's self-service API key in the Director, then icinga-enroll once", n.name, n.StateDir)
 }
 
 func (n *node) rememberRefused(ticket secret.Text) error {
