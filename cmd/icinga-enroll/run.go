@@ -158,6 +158,7 @@ func (d *daemon) take(ctx context.Context, mark func(context.Context, string) (*
 // there is.
 var errLost = errors.New("the state folder is not the one any more that this service cares for; it ends, to be started again")
 
+// guard looks whether that has happened: once a minute, and before every round.
 func (d *daemon) guard() {
 	if err := d.lost(); err != nil {
 		d.end(fmt.Errorf("%w: %w", errLost, err))
@@ -172,9 +173,6 @@ func (d *daemon) tell(manager func() error) {
 
 // ensure is one round. A setback counts as a failure here: it is tried again.
 func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
-	if d.guard(); ctx.Err() != nil {
-		return time.Time{}, ctx.Err()
-	}
 	report, err := d.enroller.Ensure(ctx)
 	d.enroller.Look = false
 	setback := err == nil && report.Setback != nil
