@@ -47,10 +47,14 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if n.state.Agent.Follow.Trial != nil {
+	if n.state.Agent.Follow.Trial != nil && !n.Apply {
 		return n.judgeTrial(ctx, a)
 	}
-	if err := n.mayManage(a); err != nil {
+	err = n.mayManage(a)
+	if left := (errNotOurs{}); errors.As(err, &left) {
+		return n.reloadOnly(ctx, a, left)
+	}
+	if err != nil {
 		return outcome{}, err
 	}
 	p, err := n.decideParameters(ctx)

@@ -94,8 +94,10 @@ func (n *node) decideParameters(ctx context.Context) (*selfservice.Parameters, e
 		return told, errors.Join(n.settleNews(""), n.resolve(ctx, *told))
 	case news == "":
 		return applied, n.settleNews("")
-	case !n.Agent.Follow || !n.Daemon:
-		return applied, n.settleNews(news + ": not followed (agent.follow); \"icinga-enroll agent apply\" does it now")
+	case !n.Agent.Follow:
+		return applied, n.settleNews(news + ": not followed (agent.follow is false); \"icinga-enroll agent apply\" does it now")
+	case !n.Daemon:
+		return applied, n.settleNews(news + ": the service follows it; \"icinga-enroll agent apply\" does it now")
 	case f.Refused != nil && difference(*f.Refused, *told) == "" && n.Now().Before(f.RefusedAt.Add(askEvery)):
 		return applied, n.settleNews(news + ": was tried, but the agent had no connection after " + trialLasts.String() + "; tried again a day later. Is it deployed?")
 	}

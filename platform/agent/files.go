@@ -62,15 +62,26 @@ func (a Agent) Changes(s Setup, written map[string]string) ([]Change, error) {
 		if c.Old == c.New {
 			continue
 		}
-		if sum, known := written[c.Old.Name]; known && c.Standing != Nobodys {
+		changes = append(changes, c)
+	}
+	// The package's own zones.conf again: it was never written, or installed anew.
+	anew := slices.ContainsFunc(changes, func(c Change) bool { return c.Old.Name == zonesName && c.Standing == Nobodys })
+	var kept []Change
+	for _, c := range changes {
+		if sum, known := written[c.Old.Name]; known && !(anew && c.Standing == Nobodys) {
 			c.Standing = Edited
 			if sum == c.Old.Sum() {
 				c.Standing = Ours
 			}
 		}
-		changes = append(changes, c)
+		// An agent works with its local objects and the notification feature, too:
+		// who has switched them on again wants them.
+		if c.Standing == Edited && (c.Old.Name == mainName || c.Old.Name == notificationName) {
+			continue
+		}
+		kept = append(kept, c)
 	}
-	return changes, nil
+	return kept, nil
 }
 
 const (

@@ -244,3 +244,28 @@ func TestIsParent(t *testing.T) {
 		})
 	}
 }
+
+// What an admin switches on again stays on; a package that was installed anew is
+// set up anew.
+func TestWhatIsSwitchedOnAgainStaysOn(t *testing.T) {
+	a := stock(t, "debian")
+	before := map[string]string{}
+	for _, name := range []string{mainName, zonesName} {
+		before[name] = textOf(t, a, name)
+	}
+	changes := mustChange(t, a, twoParents(), nil)
+	must(t, a.Put(news(changes)))
+	written := map[string]string{}
+	for _, c := range changes {
+		written[c.New.Name] = c.New.Sum()
+	}
+	a.mustWrite(t, mainName, before[mainName], 0o640)
+	must(t, a.Put([]File{feature(notificationName)}))
+	if left := mustChange(t, a, twoParents(), written); len(left) != 0 {
+		t.Errorf("conf.d and the notification feature are switched off again: %s", Names(left))
+	}
+	a.mustWrite(t, zonesName, before[zonesName], 0o640)
+	if again := standings(mustChange(t, a, twoParents(), written)); again[mainName] != Nobodys || again[zonesName] != Nobodys {
+		t.Errorf("after a reinstallation of the package: %v", again)
+	}
+}
