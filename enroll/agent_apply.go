@@ -50,11 +50,7 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 	if n.state.Agent.Follow.Trial != nil && !n.Apply {
 		return n.judgeTrial(ctx, a)
 	}
-	err = n.mayManage(a)
-	if left := (errNotOurs{}); errors.As(err, &left) {
-		return n.reloadOnly(ctx, a, left)
-	}
-	if err != nil {
+	if err := n.mayManage(a); err != nil {
 		return outcome{}, err
 	}
 	p, err := n.decideParameters(ctx)

@@ -381,7 +381,7 @@ func TestAgentThatDoesNotTellItsFolders(t *testing.T) {
 // all the same.
 func TestAgentOfNoKnownParentsIsReloaded(t *testing.T) {
 	n := newAgentNode(t)
-	n.Director, n.Ticket = nil, enroll.TicketNone
+	n.Director, n.Tickets = nil, []enroll.TicketSource{enroll.TicketNone}
 	n.Endpoints = []enroll.Endpoint{{Name: "master1", Address: "192.0.2.1:5665"}}
 	before := n.tree(t)
 	for range 2 {

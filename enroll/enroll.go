@@ -35,9 +35,16 @@ type Settings struct {
 	TemplateKey secret.Text // registers this node; not needed once it is registered
 	HostKey     secret.Text // a prepared host's key; zero: from registering
 
-	Endpoints []Endpoint   // where to ask for a certificate; nil: as the Director says
-	Trust     pki.Trust    // which CA to believe
-	Ticket    TicketSource // zero: TicketSelfService
+	Endpoints []Endpoint     // where to ask for a certificate; nil: as the Director says
+	Trust     pki.Trust      // which CA to believe
+	Tickets   []TicketSource // in the order in which they are tried; nil: TicketSelfService
+
+	StaticTicket secret.Text // of TicketStatic
+	API          Endpoint    // of TicketAPI; without an address: Endpoints, or as the Director says
+
+	Imports []string       // templates of the host that the Controller makes
+	Vars    map[string]any // custom variables of that host
+	Deploy  bool           // have the Controller deploy after the host was made or changed
 
 	Reregister bool  // register again where the Director doesn't know the host key any more
 	Hooks      Hooks // whom to tell of a change
@@ -59,6 +66,9 @@ type TicketSource string
 // Where a ticket may come from.
 const (
 	TicketSelfService TicketSource = "self-service" // the Director's self-service API
+	TicketDirector    TicketSource = "director"     // the Director's REST API
+	TicketAPI         TicketSource = "icinga-api"   // Icinga 2's own API
+	TicketStatic      TicketSource = "static"       // the configuration
 	TicketNone        TicketSource = "none"         // nowhere: somebody approves the request on the CA
 )
 
@@ -67,6 +77,23 @@ type Director interface {
 	Register(ctx context.Context, templateKey secret.Text, name string, p selfservice.HostProperties) (secret.Text, error)
 	Parameters(ctx context.Context, key secret.Text) (selfservice.Parameters, error)
 	Ticket(ctx context.Context, hostKey secret.Text) (secret.Text, error)
+}
+
+// Controller is what this package needs of Icinga Director's REST API.
+type Controller interface {
+	Host(ctx context.Context, name string) (selfservice.Host, error)
+	CreateHost(ctx context.Context, spec selfservice.HostSpec) error
+	UpdateHost(ctx context.Context, name string, spec selfservice.HostSpec) (changed bool, err error)
+	SetHostKey(ctx context.Context, name string, key secret.Text) error
+	DeleteHost(ctx context.Context, name string) error
+	Ticket(ctx context.Context, name string) (secret.Text, error)
+	Deploy(ctx context.Context) (checksum string, err error)
+	Deployment(ctx context.Context, checksum string) (selfservice.DeploymentState, error)
+}
+
+// TicketAPIClient is what this package needs of Icinga 2's API.
+type TicketAPIClient interface {
+	GenerateTicket(ctx context.Context, name string) (secret.Text, error)
 }
 
 // Authority is what this package needs of an Icinga CA.
@@ -92,7 +119,11 @@ type Machine struct {
 // Enroller enrols one node.
 type Enroller struct {
 	Settings
-	Director  Director // nil: none is asked; Ticket must be TicketNone then
+	Director Director // nil: none is asked; Tickets must be of other sources then
+	// Controller is the Director's REST API; nil: there is no user for it.
+	Controller Controller
+	// IcingaAPI is a client for TicketAPI.
+	IcingaAPI func(ep pki.Endpoint, t pki.Trust) TicketAPIClient
 	Authority func(pki.Trust) Authority
 	Local     func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) LocalAgent
 	Machine   Machine

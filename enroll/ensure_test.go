@@ -426,7 +426,7 @@ func TestPendingAfterATicketIsAskedAgainForTenSeconds(t *testing.T) {
 		if len(n.authority.asked) < 5 || len(n.authority.asked) > 8 {
 			t.Errorf("asked %d times", len(n.authority.asked))
 		}
-		n.Ticket = enroll.TicketNone
+		n.Tickets = []enroll.TicketSource{enroll.TicketNone}
 		n.authority.asked = nil
 		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) || len(n.authority.asked) != 1 {
 			t.Errorf("without a ticket asked %d times (%v), want once", len(n.authority.asked), err)

@@ -51,7 +51,7 @@ func TestNewsOfTheDirector(t *testing.T) {
 		follow, daemon, answer bool
 		news                   string // "": it is followed
 	}{
-		"not wanted":         {false, true, true, "not followed (agent.follow)"},
+		"not wanted":         {false, true, true, "not followed (agent.follow is false)"},
 		"once, by hand":      {true, false, true, "agent apply"},
 		"no parent answers":  {true, true, false, "192.0.2.11:5665 doesn't answer"},
 		"the parents answer": {true, true, true, ""},

@@ -239,7 +239,7 @@ func (n *node) due() time.Time {
 // ticket, and somebody who makes the Icinga agent read the new key. An agent
 // that keeps the old one in memory goes dark at its certificate's end.
 func (n *node) rotates() bool {
-	return n.Director != nil && n.registered() && n.Ticket != TicketNone && (len(n.Hooks.PostRenew) > 0 || n.reloadsAgent())
+	return n.hasTicketSource() && (len(n.Hooks.PostRenew) > 0 || n.reloadsAgent())
 }
 
 // reloadsAgent reports whether this program looks after the Icinga agent here.

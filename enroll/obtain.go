@@ -3,20 +3,14 @@ package enroll
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
 	"icinga-enroll/renew"
 )
-
-// refusedFor is how long a ticket that was refused is not shown again while
-// nobody looks on.
-const refusedFor = 24 * time.Hour
 
 // obtain gets a certificate: the first one for a new key, or the next one for a
 // pair that is due. When that fails nothing is lost: the old pair stays in use.
@@ -83,7 +77,7 @@ func (n *node) rekeyWaits() bool {
 
 // rotate enrols a new key beside the old one.
 func (n *node) rotate(ctx context.Context) error {
-	if n.Ticket != TicketNone && !n.registered() {
+	if !n.hasTicketSource() && !slices.Contains(n.sources(), TicketNone) {
 		return errors.New("a new key takes a ticket, and for that the host API key, which isn't here: drop this host's self-service API key in the Director, then run icinga-enroll once --director-reregister")
 	}
 	if _, err := n.takeRequest(); err != nil {
@@ -118,36 +112,10 @@ func (n *node) renewKey(ctx context.Context) error {
 	return n.accept(n.pair.key, issued, reasonRenewed)
 }
 
-func (n *node) ticket(ctx context.Context) (secret.Text, error) {
-	if n.Ticket == TicketNone {
-		return secret.Text{}, nil
-	}
-	ticket, err := n.Director.Ticket(ctx, n.hostKey())
-	if err := n.heard(err); err != nil {
-		return ticket, err
-	}
-	if n.Daemon && hash(ticket) == n.state.RefusedTicket && n.Now().Before(n.state.RefusedAt.Add(refusedFor)) {
-		return secret.Text{}, fmt.Errorf("the Director still gives the ticket that the CA has refused on %s; it is not shown again before %s; \"icinga-enroll once\" tries at once. %s",
-			n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime), n.adviseRenamed())
-	}
-	return ticket, nil
-}
-
 // adviseRenamed says what can be done about a ticket for another name: the host
 // key is still the host's, so the ticket is for the name that it has now.
 func (n *node) adviseRenamed() string {
 	return fmt.Sprintf("Most likely the host was renamed in the Director. Either rename it back to %s there, then icinga-enroll once. Or take over the new name: stop the service, move %s away, set host.name to the new name (or the hostname, where that says it), drop the host's self-service API key in the Director, then icinga-enroll once", n.name, n.StateDir)
-}
-
-func (n *node) rememberRefused(ticket secret.Text) error {
-	n.state.RefusedTicket, n.state.RefusedAt = hash(ticket), n.Now().UTC()
-	return n.save()
-}
-
-// hash names a ticket without telling it: it has 160 bits that can't be guessed.
-func hash(ticket secret.Text) string {
-	sum := sha256.Sum256([]byte(ticket.Reveal()))
-	return hex.EncodeToString(sum[:])
 }
 
 // accept verifies what came back and puts it in place.

@@ -39,8 +39,8 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 }
 
 func (n *node) byTicket() string {
-	if n.Ticket == TicketNone {
+	if !n.hasTicketSource() {
 		return ", to be approved there"
 	}
-	return " with a ticket of the Director"
+	return " with a ticket (" + n.sourceNames() + ")"
 }

@@ -120,9 +120,9 @@ func (n *node) verifyAgent(ctx context.Context) (outcome, error) {
 	case aerr != nil:
 		return outcome{}, aerr
 	case !a.Runs(ctx):
-		return outcome{}, fmt.Errorf("the agent doesn't run: start it (systemctl start icinga2). %s", err)
+		return outcome{}, fmt.Errorf("the agent doesn't run: start it (systemctl start icinga2). %s", err.Error())
 	}
-	return outcome{}, fmt.Errorf("the agent runs, but not as this node on %s: is its configuration the one that icinga-enroll writes (icinga-enroll agent plan)? %s", localAddress(setup.Listen()), err)
+	return outcome{}, fmt.Errorf("the agent runs, but not as this node on %s: is its configuration the one that icinga-enroll writes (icinga-enroll agent plan)? %s", localAddress(setup.Listen()), err.Error())
 }
 
 // verifyConnected waits a while: a fresh agent has just begun to connect.

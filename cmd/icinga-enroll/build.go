@@ -45,12 +45,17 @@ func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), 
 	if err != nil {
 		return nil, nil, coded{err, exitUsage}
 	}
+	api, err := c.api()
+	if err != nil {
+		return nil, nil, coded{err, exitUsage}
+	}
 	e := &enroll.Enroller{
 		Settings:  settings,
 		Authority: func(t pki.Trust) enroll.Authority { return &pki.Client{Trust: t} },
 		Local: func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) enroll.LocalAgent {
 			return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, Certificate: &own}
 		},
+		IcingaAPI: func(ep pki.Endpoint, t pki.Trust) enroll.TicketAPIClient { return api(ep, t) },
 		Machine:   c.machine(),
 		Now:       time.Now,
 		BuildDate: buildDate(),
@@ -60,7 +65,15 @@ func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), 
 		return e, func() {}, nil
 	}
 	e.Director = director
-	return e, director.Close, nil
+	controller, err := c.controller()
+	if err != nil {
+		return nil, nil, coded{err, exitUsage}
+	}
+	if controller == nil {
+		return e, director.Close, nil
+	}
+	e.Controller = controller
+	return e, func() { director.Close(); controller.Close() }, nil
 }
 
 func (c *loaded) settings() (enroll.Settings, error) {
@@ -69,8 +82,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		Properties: selfservice.HostProperties{
 			DisplayName: c.Host.DisplayName, Address: c.Host.Address, Address6: c.Host.Address6,
 		},
-		Send:   c.Host.Send,
-		Ticket: enroll.TicketSource(c.CA.Ticket),
+		Send: c.Host.Send,
 		Hooks: enroll.Hooks{
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},
@@ -81,8 +93,10 @@ func (c *loaded) settings() (enroll.Settings, error) {
 	}
 	return s, errors.Join(
 		c.checkHost(),
+		c.readVars(&s),
 		c.checkChoices(),
 		c.readAgent(&s),
+		c.readTickets(&s),
 		c.absolute(),
 		c.checkHooks(),
 		c.readKeyType(&s),
@@ -117,12 +131,26 @@ func (c *loaded) checkHost() error {
 	return nil
 }
 
+// readVars takes name=value.
+func (c *loaded) readVars(s *enroll.Settings) error {
+	for _, text := range c.Host.Vars {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return usage("%s: %q is not of the form name=value", c.where("host.vars"), text)
+		}
+		if s.Vars == nil {
+			s.Vars = map[string]any{}
+		}
+		s.Vars[name] = value
+	}
+	return nil
+}
+
 func (c *loaded) checkChoices() error {
 	for _, choice := range []struct {
 		key, value string
 		known      []string
 	}{
-		{"ca.ticket", c.CA.Ticket, []string{string(enroll.TicketSelfService), string(enroll.TicketNone)}},
 		{"agent.manage", c.Agent.Manage, []string{"auto", "always", "never"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -131,7 +159,7 @@ func (c *loaded) checkChoices() error {
 			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
 		}
 	}
-	if c.Director.URL == "" && c.CA.Ticket != string(enroll.TicketNone) {
+	if c.Director.URL == "" && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
 		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
 	}
 	return nil
@@ -235,11 +263,40 @@ func (c *loaded) director() (*selfservice.Client, error) {
 	if c.Director.URL == "" {
 		return nil, nil
 	}
+	o, err := c.directorOptions()
+	if err != nil {
+		return nil, err
+	}
+	client, err := selfservice.New(c.Director.URL, o)
+	if err != nil {
+		return nil, usage("%s: %w", c.where("director.url"), err)
+	}
+	return client, nil
+}
+
+// controller is nil where no Icinga Web user is set.
+func (c *loaded) controller() (*selfservice.Controller, error) {
+	password, err := c.readPassword("director.password", c.Director.Password, c.Director.PasswordFile)
+	if err != nil || c.Director.User == "" && password.IsZero() {
+		return nil, err
+	}
+	o, err := c.directorOptions()
+	if err != nil {
+		return nil, err
+	}
+	controller, err := selfservice.NewController(c.Director.URL, o, c.Director.User, password)
+	if err != nil {
+		return nil, usage("%s: %w", c.where("director.user"), err)
+	}
+	return controller, nil
+}
+
+func (c *loaded) directorOptions() (selfservice.Options, error) {
 	o := selfservice.Options{AllowInsecureHTTP: c.Director.AllowInsecureHTTP, UserAgent: "icinga-enroll/" + version()}
 	if c.Director.CAFile != "" {
 		certs, err := readCertificates(c.Director.CAFile)
 		if err != nil {
-			return nil, usage("%s: %w", c.where("director.ca_file"), err)
+			return o, usage("%s: %w", c.where("director.ca_file"), err)
 		}
 		o.RootCAs = x509.NewCertPool()
 		for _, cert := range certs {
@@ -249,15 +306,11 @@ func (c *loaded) director() (*selfservice.Client, error) {
 	if c.Director.Proxy != "" {
 		proxy, err := url.Parse(c.Director.Proxy)
 		if err != nil || proxy.Host == "" {
-			return nil, usage("%s: want a URL such as http://proxy.example.com:3128", c.where("director.proxy"))
+			return o, usage("%s: want a URL such as http://proxy.example.com:3128", c.where("director.proxy"))
 		}
 		o.Proxy = proxy
 	}
-	client, err := selfservice.New(c.Director.URL, o)
-	if err != nil {
-		return nil, usage("%s: %w", c.where("director.url"), err)
-	}
-	return client, nil
+	return o, nil
 }
 
 // machine looks from this node towards the Director: the address of that route

@@ -21,35 +21,59 @@ func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
 	return err
 }
 
-// readSecret takes a value, else a file, else systemd's credential of that name.
+// readSecret takes a key from a value, else a file, else systemd's credential of
+// that name.
 func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
+	where, text, err := c.findSecret(key, value, file)
+	if err != nil || where == "" {
+		return secret.Text{}, err
+	}
+	return cleanSecret(where, text)
+}
+
+// readPassword is readSecret for what may have any character in it but a line
+// break.
+func (c *loaded) readPassword(key, value, file string) (secret.Text, error) {
+	where, text, err := c.findSecret(key, value, file)
+	if err != nil || where == "" {
+		return secret.Text{}, err
+	}
+	text = strings.TrimRight(text, "\r\n")
+	if text == "" || strings.ContainsAny(text, "\r\n\x00") {
+		return secret.Text{}, usage("%s: want a password of one line", where)
+	}
+	return secret.New(text), nil
+}
+
+// findSecret returns where a secret was found, "" for nowhere, and its text.
+func (c *loaded) findSecret(key, value, file string) (where, text string, err error) {
 	switch {
 	case value != "" && file != "":
-		return secret.Text{}, usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
+		return "", "", usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
 	case value != "":
-		return cleanSecret(c.where(key), value)
+		return c.where(key), value, nil
 	case file != "":
 		return readSecretFile(c.where(key+"_file"), file)
 	}
 	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
-		name := strings.NewReplacer("director.", "", "_", "-").Replace(key)
+		name := strings.NewReplacer("director.", "", "_", "-", ".", "-").Replace(key)
 		credential := filepath.Join(folder, name)
 		if _, err := os.Stat(credential); !errors.Is(err, fs.ErrNotExist) {
 			return readSecretFile("systemd credential "+name, credential)
 		}
 	}
-	return secret.Text{}, nil
+	return "", "", nil
 }
 
-func readSecretFile(where, file string) (secret.Text, error) {
+func readSecretFile(where, file string) (_, text string, err error) {
 	data, err := readFile(file)
 	if err != nil {
-		return secret.Text{}, usage("%s: %w", where, err)
+		return "", "", usage("%s: %w", where, err)
 	}
 	if err := notForEverybody(file); err != nil {
-		return secret.Text{}, usage("%s: every account can read this secret: %w", where, err)
+		return "", "", usage("%s: every account can read this secret: %w", where, err)
 	}
-	return cleanSecret(where, string(data))
+	return where, string(data), nil
 }
 
 // cleanSecret takes off what editors put around a key.

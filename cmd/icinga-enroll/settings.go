@@ -29,6 +29,10 @@ type config struct {
 		HostKeyFile       string `koanf:"host_key_file" usage:"file that holds the prepared host's key"`
 		CAFile            string `koanf:"ca_file" usage:"CA certificates (PEM) to trust for the Director; default: the system's roots"`
 		Proxy             string `koanf:"proxy" usage:"proxy for the Director; default: HTTPS_PROXY and NO_PROXY of the environment"`
+		User              string `koanf:"user" usage:"Icinga Web user for the Director's REST API"`
+		Password          string `koanf:"password" secret:"yes" usage:"that user's password"`
+		PasswordFile      string `koanf:"password_file" usage:"file that holds that user's password"`
+		Deploy            bool   `koanf:"deploy" usage:"as that user, deploy the Director's configuration after this host was made or changed there"`
 		Reregister        bool   `koanf:"reregister" usage:"register again where the Director doesn't know the host key any more"`
 		AllowInsecureHTTP bool   `koanf:"allow_insecure_http" usage:"allow an http:// URL: keys and tickets are then readable on the wire"`
 	} `koanf:"director"`
@@ -37,15 +41,27 @@ type config struct {
 		Address     string   `koanf:"address" usage:"IPv4 address (or name) to register; default: as the Director asks"`
 		Address6    string   `koanf:"address6" usage:"IPv6 address to register; default: as the Director asks"`
 		DisplayName string   `koanf:"display_name" usage:"display name to register; default: as the Director asks"`
+		Imports     []string `koanf:"imports" usage:"host templates of the host that director.user makes"`
+		Vars        []string `koanf:"vars" usage:"custom variables, name=value, of the host that director.user makes"`
 		Send        []string `koanf:"send" usage:"properties to register with (address, address6, display_name); [] for none; default: what the Director asks for and what is set here"`
 	} `koanf:"host"`
 	CA struct {
-		Endpoints       []string `koanf:"endpoints" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
-		Fingerprint     []string `koanf:"fingerprint" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
-		File            string   `koanf:"file" usage:"the Icinga CA's certificate (PEM), instead of a fingerprint"`
-		TrustOnFirstUse bool     `koanf:"trust_on_first_use" usage:"believe the first CA that is seen, instead of a fingerprint"`
-		Ticket          string   `koanf:"ticket" usage:"where the ticket comes from: self-service, or none (wait for approval)"`
+		Endpoints        []string `koanf:"endpoints" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
+		Fingerprint      []string `koanf:"fingerprint" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
+		File             string   `koanf:"file" usage:"the Icinga CA's certificate (PEM), instead of a fingerprint"`
+		TrustOnFirstUse  bool     `koanf:"trust_on_first_use" usage:"believe the first CA that is seen, instead of a fingerprint"`
+		Ticket           []string `koanf:"ticket" usage:"where the ticket comes from, one or several in the order in which they are tried: self-service, director, icinga-api, static, none (wait for approval)"`
+		StaticTicket     string   `koanf:"static_ticket" secret:"yes" usage:"the ticket of ca.ticket: static"`
+		StaticTicketFile string   `koanf:"static_ticket_file" usage:"file that holds the ticket of ca.ticket: static"`
 	} `koanf:"ca"`
+	API struct {
+		Address         string `koanf:"address" usage:"Icinga 2 API that gives tickets, [name@]host:port; default: the first of ca.endpoints"`
+		User            string `koanf:"user" usage:"its ApiUser"`
+		Password        string `koanf:"password" secret:"yes" usage:"that user's password"`
+		PasswordFile    string `koanf:"password_file" usage:"file that holds that user's password"`
+		CertificateFile string `koanf:"certificate_file" usage:"client certificate (PEM) for it, instead of a password"`
+		KeyFile         string `koanf:"key_file" usage:"the client certificate's key (PEM)"`
+	} `koanf:"api"`
 	Key struct {
 		Type string `koanf:"type" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
 	} `koanf:"key"`

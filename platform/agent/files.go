@@ -68,7 +68,7 @@ func (a Agent) Changes(s Setup, written map[string]string) ([]Change, error) {
 	anew := slices.ContainsFunc(changes, func(c Change) bool { return c.Old.Name == zonesName && c.Standing == Nobodys })
 	var kept []Change
 	for _, c := range changes {
-		if sum, known := written[c.Old.Name]; known && !(anew && c.Standing == Nobodys) {
+		if sum, known := written[c.Old.Name]; known && (!anew || c.Standing != Nobodys) {
 			c.Standing = Edited
 			if sum == c.Old.Sum() {
 				c.Standing = Ours

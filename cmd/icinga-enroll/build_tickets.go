@@ -1,0 +1,78 @@
+package main
+
+import (
+	"crypto/tls"
+	"slices"
+	"strings"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
+)
+
+var ticketSources = []enroll.TicketSource{
+	enroll.TicketSelfService, enroll.TicketDirector, enroll.TicketAPI, enroll.TicketStatic, enroll.TicketNone,
+}
+
+// readTickets reads ca.ticket, and refuses a source that lacks what it needs.
+func (c *loaded) readTickets(s *enroll.Settings) (err error) {
+	if len(c.CA.Ticket) == 0 {
+		return usage("%s: name a source, or none", c.where("ca.ticket"))
+	}
+	for i, name := range c.CA.Ticket {
+		source := enroll.TicketSource(name)
+		switch {
+		case !slices.Contains(ticketSources, source):
+			return usage("%s: %q is none of: self-service, director, icinga-api, static, none", c.where("ca.ticket"), name)
+		case source == enroll.TicketNone && i != len(c.CA.Ticket)-1:
+			return usage("%s: none is the last way: nothing can come after it", c.where("ca.ticket"))
+		case source == enroll.TicketDirector && c.Director.User == "":
+			return usage("%s: director takes director.user and director.password_file", c.where("ca.ticket"))
+		case source == enroll.TicketAPI && c.API.User == "" && c.API.CertificateFile == "":
+			return usage("%s: icinga-api takes api.user and api.password_file, or api.certificate_file and api.key_file", c.where("ca.ticket"))
+		}
+		s.Tickets = append(s.Tickets, source)
+	}
+	s.StaticTicket, err = c.readSecret("ca.static_ticket", c.CA.StaticTicket, c.CA.StaticTicketFile)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
+		return usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket"))
+	}
+	return c.readAPI(s)
+}
+
+func (c *loaded) readAPI(s *enroll.Settings) error {
+	if c.API.Address == "" {
+		return nil
+	}
+	name, address, named := strings.Cut(c.API.Address, "@")
+	if !named {
+		return usage("%s: %q is not of the form name@host:port: the name has to be checked, since every node has a certificate of the same CA", c.where("api.address"), c.API.Address)
+	}
+	address, err := withPort(address)
+	if err != nil || name == "" {
+		return usage("%s: %q is not of the form name@host:port", c.where("api.address"), c.API.Address)
+	}
+	s.API = enroll.Endpoint{Name: name, Address: address}
+	return nil
+}
+
+// api makes clients of Icinga 2's API that are the user that is set.
+func (c *loaded) api() (func(pki.Endpoint, pki.Trust) *pki.API, error) {
+	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	var certificate *tls.Certificate
+	if c.API.CertificateFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.API.CertificateFile, c.API.KeyFile)
+		if err != nil {
+			return nil, usage("%s: %w", c.where("api.certificate_file"), err)
+		}
+		certificate = &pair
+	}
+	return func(ep pki.Endpoint, t pki.Trust) *pki.API {
+		return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, User: c.API.User, Password: password, Certificate: certificate}
+	}, nil
+}
