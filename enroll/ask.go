@@ -25,7 +25,7 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
 	err = n.heard(err)
-	if errors.Is(err, selfservice.ErrKeyRejected) && n.canReregister() {
+	if errors.Is(err, selfservice.ErrKeyRejected) && n.mayRegisterAgain(ctx) {
 		return n.registerAgain(ctx)
 	}
 	if err != nil {
@@ -63,7 +63,13 @@ func (n *node) unregister(cause error) error {
 // on purpose look alike from here, and registering would undo all three. So it
 // has to be said, and a prepared host's key isn't ours to replace.
 func (n *node) canReregister() bool {
-	return n.Reregister && n.HostKey.IsZero() && !n.TemplateKey.IsZero() && !n.hadSetback()
+	return n.Reregister && n.HostKey.IsZero() && n.canRegister() && !n.hadSetback()
+}
+
+// mayRegisterAgain: that it was said, or the Director has the host, so that only
+// its key was lost.
+func (n *node) mayRegisterAgain(ctx context.Context) bool {
+	return n.canReregister() || n.isThere(ctx)
 }
 
 func (n *node) registerAgain(ctx context.Context) (outcome, error) {

@@ -175,6 +175,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "register", do: n.register, canWait: true},
 		{name: "parameters", do: n.askParameters, canWait: true},
 		{name: "certificate", do: n.obtain},
+		{name: "deploy", do: n.deploy, canWait: true},
 		{name: "parameters", do: n.lookAtDirector, canWait: true, always: true},
 		{name: "agent", do: n.configureAgent, canWait: true, always: true},
 		{name: "hooks", do: n.runHooks},

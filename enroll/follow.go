@@ -49,6 +49,9 @@ func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
 	err = n.heard(err)
+	if errors.Is(err, selfservice.ErrKeyRejected) && n.mayRegisterAgain(ctx) {
+		return n.registerAgain(ctx)
+	}
 	if err != nil && (n.Apply || !IsTemporary(err)) {
 		return outcome{}, errors.Join(err, n.askIn(askEvery))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"icinga-enroll/pki"
@@ -209,7 +210,7 @@ func (n *node) settled() bool {
 	if n.readOnly || n.pair == nil {
 		return false
 	}
-	return n.stuck || n.nothingDue() && n.registrationKnown() && n.keyAccepted() && n.state.HooksDue == ""
+	return n.stuck || n.nothingDue() && n.registrationKnown() && n.keyAccepted() && n.state.HooksDue == "" && !n.state.DeployDue
 }
 
 // nothingDue reports whether the pair in force can stay as it is.
@@ -219,10 +220,14 @@ func (n *node) nothingDue() bool {
 
 // registrationKnown reports whether there is nothing to ask the Director about
 // this host. Who is registered with a key that is elsewhere needs one as soon
-// as there is no certificate left to show.
+// as there is no certificate left to show; an Icinga Web user reads it back.
 func (n *node) registrationKnown() bool {
-	return n.Director == nil || n.registered() || n.state.Elsewhere && n.pair != nil && !n.Reregister
+	return n.Director == nil || n.registered() || !n.canRegister() && !slices.Contains(n.sources(), TicketSelfService) ||
+		n.state.Elsewhere && n.pair != nil && !n.Reregister && n.Controller == nil
 }
+
+// canRegister reports whether there is something to register with.
+func (n *node) canRegister() bool { return !n.TemplateKey.IsZero() || n.Controller != nil }
 
 func (n *node) registered() bool { return !n.hostKey().IsZero() }
 

@@ -25,12 +25,20 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if n.registrationKnown() || n.hadSetback() {
 		return outcome{}, nil
 	}
+	if n.Controller != nil {
+		return n.control(ctx)
+	}
 	if n.TemplateKey.IsZero() && n.pair != nil {
 		return warns("the certificate is valid, but this node isn't registered and has no director.template_key_file to change that: it will be renewed without a ticket, where ca.endpoints says by whom")
 	}
 	if n.TemplateKey.IsZero() {
 		return outcome{}, ErrNoKey
 	}
+	return n.selfRegister(ctx)
+}
+
+// selfRegister registers with the template key.
+func (n *node) selfRegister(ctx context.Context) (outcome, error) {
 	properties, err := n.properties(ctx)
 	if err != nil {
 		return outcome{}, err
@@ -42,13 +50,19 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	n.settleName()
-	n.state.HostKey, n.state.RegisterSent, n.state.Elsewhere = key.Reveal(), nil, false
-	n.state.KeyRejected = time.Time{}
-	if err := n.save(); err != nil {
+	n.state.DeployDue = n.Deploy && n.Controller != nil
+	if err := n.keepHostKey(key); err != nil {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
 	}
 	return changed("registered as %s %s; host API key kept", n.name, sent(properties))
+}
+
+// keepHostKey makes the key durable.
+func (n *node) keepHostKey(key secret.Text) error {
+	n.settleName()
+	n.state.HostKey, n.state.RegisterSent, n.state.Elsewhere = key.Reveal(), nil, false
+	n.state.KeyRejected = time.Time{}
+	return n.save()
 }
 
 // sendRegistration sends it once. That it was sent is written down before, and
@@ -106,7 +120,7 @@ func (n *node) properties(ctx context.Context) (selfservice.HostProperties, erro
 		return selfservice.HostProperties{}, err
 	}
 	var f facts
-	if len(n.naming.HostObject)+len(n.Send) > 0 {
+	if len(n.naming.HostObject)+len(n.sends()) > 0 {
 		var err error
 		if f, err = n.facts(ctx); err != nil {
 			return selfservice.HostProperties{}, err
@@ -119,16 +133,25 @@ func (n *node) properties(ctx context.Context) (selfservice.HostProperties, erro
 	}, nil
 }
 
+// sends are the properties to send; nil: as the Director's host object says. A
+// host that is made without a template key has no such object.
+func (n *node) sends() []string {
+	if n.Send == nil && n.TemplateKey.IsZero() {
+		return []string{"address", "address6", "display_name"}
+	}
+	return n.Send
+}
+
 func (n *node) property(f facts, name, set, found string) string {
 	template, asked := n.naming.HostObject[name]
 	switch {
-	case n.Send != nil && !slices.Contains(n.Send, name):
+	case n.sends() != nil && !slices.Contains(n.sends(), name):
 		return ""
 	case set != "":
 		return set
 	case asked:
 		return f.fill(template)
-	case n.Send != nil:
+	case n.sends() != nil:
 		return found
 	default:
 		return ""

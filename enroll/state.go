@@ -27,6 +27,7 @@ type State struct {
 	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
 	HostKey      string                  `json:"host_api_key,omitempty"`
 	RegisterSent *Sent                   `json:"register_sent,omitempty"`
+	DeployDue    bool                    `json:"deploy_due,omitempty"` // the host was made or changed, and the master doesn't know yet
 	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`
 	CA           string                  `json:"ca,omitempty"` // PEM; every CA certificate that was trusted, the oldest first
 	Parameters   *selfservice.Parameters `json:"parameters,omitempty"`

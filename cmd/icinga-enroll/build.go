@@ -82,7 +82,9 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		Properties: selfservice.HostProperties{
 			DisplayName: c.Host.DisplayName, Address: c.Host.Address, Address6: c.Host.Address6,
 		},
-		Send: c.Host.Send,
+		Send:    c.Host.Send,
+		Imports: c.Host.Imports,
+		Deploy:  c.Director.Deploy,
 		Hooks: enroll.Hooks{
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},

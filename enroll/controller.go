@@ -1,0 +1,150 @@
+package enroll
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/selfservice"
+)
+
+const (
+	// deployWithin is how long a master may take to load a configuration.
+	deployWithin = 3 * time.Minute
+	deployPoll   = time.Second
+)
+
+// control makes this node a host in the Director, or takes over the one that is
+// there, as an Icinga Web user: a key that got lost is read back, so nothing has
+// to be dropped by an admin, and a lost answer costs nothing.
+func (n *node) control(ctx context.Context) (outcome, error) {
+	host, err := n.Controller.Host(ctx, n.name)
+	switch {
+	case errors.Is(err, selfservice.ErrNoHost) && len(n.Imports) == 0 && !n.TemplateKey.IsZero():
+		return n.selfRegister(ctx)
+	case errors.Is(err, selfservice.ErrNoHost):
+		return n.createHost(ctx)
+	case err != nil:
+		return outcome{}, err
+	case host.Type != "object":
+		return outcome{}, fmt.Errorf("%q is a host template in the Director: set another host.name", n.name)
+	case host.Name != n.name:
+		return outcome{}, fmt.Errorf("in the Director this host is written %q: set host.name to that, since the CA takes upper and lower case for two names", host.Name)
+	}
+	return n.takeHost(ctx, host)
+}
+
+func (n *node) createHost(ctx context.Context) (outcome, error) {
+	if len(n.Imports) == 0 {
+		return outcome{}, fmt.Errorf("the Director has no host %s, and nothing says of which templates to make it: set host.imports, or director.template_key_file", n.name)
+	}
+	properties, err := n.properties(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	spec := n.spec(properties)
+	spec.Name, spec.Imports, spec.Key = n.name, n.Imports, newHostKey()
+	if err := n.Controller.CreateHost(ctx, spec); err != nil {
+		return outcome{}, err
+	}
+	n.state.DeployDue = n.Deploy
+	if err := n.keepHostKey(spec.Key); err != nil {
+		return outcome{}, err
+	}
+	return changed("made %s in the Director, of %v, %s; host API key kept", n.name, n.Imports, sent(properties))
+}
+
+// takeHost takes the key of a host that is there, and changes only what the
+// configuration says of it.
+func (n *node) takeHost(ctx context.Context, host selfservice.Host) (outcome, error) {
+	key, how := host.Key, "its key was read back"
+	if key.IsZero() {
+		key, how = newHostKey(), "it has a new key"
+		if err := n.Controller.SetHostKey(ctx, n.name, key); err != nil {
+			return outcome{}, err
+		}
+	}
+	updated := false
+	if spec := n.spec(n.Properties); spec.Address+spec.Address6+spec.DisplayName != "" || len(spec.Vars) > 0 {
+		var err error
+		if updated, err = n.Controller.UpdateHost(ctx, n.name, spec); err != nil {
+			return outcome{}, err
+		}
+	}
+	if updated {
+		n.state.DeployDue = n.Deploy
+		how += ", its properties were changed"
+	}
+	if err := n.keepHostKey(key); err != nil {
+		return outcome{}, err
+	}
+	return changed("%s is in the Director; %s", n.name, how)
+}
+
+func (n *node) spec(p selfservice.HostProperties) selfservice.HostSpec {
+	return selfservice.HostSpec{DisplayName: p.DisplayName, Address: p.Address, Address6: p.Address6, Vars: n.Vars}
+}
+
+// newHostKey is as the Director makes them itself: 40 hex digits.
+func newHostKey() secret.Text {
+	key := make([]byte, 20)
+	_, _ = rand.Read(key) // it never fails
+	return secret.New(hex.EncodeToString(key))
+}
+
+// isThere reports whether the Director has this host: then its key was lost,
+// and nobody has deleted it on purpose.
+func (n *node) isThere(ctx context.Context) bool {
+	if n.Controller == nil || !n.HostKey.IsZero() {
+		return false
+	}
+	host, err := n.Controller.Host(ctx, n.name)
+	return err == nil && host.Name == n.name && host.Type == "object"
+}
+
+// deploy has the master load what the Director has, where that is wanted: what
+// others have edited there goes with it.
+func (n *node) deploy(ctx context.Context) (outcome, error) {
+	if !n.state.DeployDue || n.Controller == nil {
+		return outcome{}, nil
+	}
+	if err := n.deployNow(ctx); err != nil {
+		return outcome{}, err
+	}
+	n.state.DeployDue = false
+	if err := n.save(); err != nil {
+		return outcome{}, err
+	}
+	return changed("the master has loaded the Director's configuration")
+}
+
+// deployNow returns once the configuration is active: that the master has got
+// it says nothing.
+func (n *node) deployNow(ctx context.Context) error {
+	checksum, err := n.Controller.Deploy(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deployWithin)
+	defer cancel()
+	for {
+		state, err := n.Controller.Deployment(ctx, checksum)
+		switch {
+		case err == nil && (state == selfservice.DeploymentActive || state == selfservice.DeploymentReplaced):
+			return nil
+		case err == nil && state == selfservice.DeploymentFailed:
+			return fmt.Errorf("the master refuses the configuration %s, and goes on with the one before: the Director says why, under Deployments", checksum)
+		case err != nil && !IsTemporary(err):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return temporary{fmt.Errorf("after %s the master has not loaded the configuration %s: look in the Director, under Deployments", deployWithin, checksum)}
+		case <-time.After(deployPoll):
+		}
+	}
+}
