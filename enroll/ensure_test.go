@@ -339,6 +339,7 @@ func TestASecondRunWaitsAndSaysWhoHoldsTheLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = dir.Close() })
 	release, err := dir.Lock(t.Context(), "lock")
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,8 @@ package platform
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 )
 
 // Link returns where the symbolic link name points to, and "" where name is
@@ -14,9 +12,12 @@ func (d *Dir) Link(name string) (target string, err error) {
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	target, err = d.root.Readlink(name)
-	if errors.Is(err, syscall.EINVAL) {
+	info, err := d.root.Lstat(name)
+	if err == nil && info.Mode().Type() != fs.ModeSymlink {
 		return "", nil
+	}
+	if err == nil {
+		target, err = d.root.Readlink(name)
 	}
 	if err != nil {
 		return "", explain("read "+d.join(name), err)

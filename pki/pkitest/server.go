@@ -91,6 +91,9 @@ func (s *Server) accept() {
 	}
 }
 
+// closeLimit is how long the rest of a client's messages is waited for.
+const closeLimit = 100 * time.Millisecond
+
 // serve answers on one connection until it ends.
 func (s *Server) serve(raw net.Conn) {
 	conn := tls.Server(raw, s.tlsConfig())
@@ -111,6 +114,11 @@ func (s *Server) serve(raw net.Conn) {
 	}
 	for s.serveMessage(conn, r) {
 	}
+	// What the client has sent since is read: closing a socket with unread data
+	// resets it, and Windows then forgets what it has received, too.
+	_ = conn.CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(closeLimit))
+	_, _ = io.Copy(io.Discard, r)
 }
 
 func (s *Server) tlsConfig() *tls.Config {

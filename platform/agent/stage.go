@@ -139,7 +139,7 @@ func (a Agent) mirror(staged Agent, sub string, owner platform.Owner) error {
 		if err != nil {
 			return err
 		}
-		if err := to.WriteLink(name, target); err != nil {
+		if err := stand(to, name, target); err != nil {
 			return err
 		}
 	}
