@@ -51,6 +51,9 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 		file := filepath.Join(n.CertsDir, n.name+".key")
 		n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("every account can read this node's private key: run: chmod o= %s", file)})
 	}
+	if n.state.Elsewhere && !n.registered() && n.Controller == nil {
+		n.note(Step{Name: "register", Warning: true, Text: elsewhere})
+	}
 	if n.pair.bare {
 		return n.restoreCA(out)
 	}

@@ -55,6 +55,13 @@ type AgentError struct{ err error }
 func (e *AgentError) Error() string { return e.err.Error() }
 func (e *AgentError) Unwrap() error { return e.err }
 
+// Temporary is only what this package knows to pass: a program that was ended
+// since it hung, or an agent that doesn't come up, is for somebody to look at.
+func (e *AgentError) Temporary() bool {
+	var t temporary
+	return errors.As(e.err, &t)
+}
+
 // AgentState is what must be known of the agent from one run to the next.
 type AgentState struct {
 	Installed agent.Installed         `json:"installed,omitzero"`

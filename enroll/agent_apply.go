@@ -50,7 +50,7 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 	if n.state.Agent.Follow.Trial != nil && !n.Apply {
 		return n.judgeTrial(ctx, a)
 	}
-	if err := n.mayManage(a); err != nil {
+	if err := errors.Join(n.mayManage(a), n.removeTicket()); err != nil {
 		return outcome{}, err
 	}
 	p, err := n.decideParameters(ctx)
@@ -73,7 +73,7 @@ func (n *node) apply(ctx context.Context, a agent.Agent, p selfservice.Parameter
 	if left := n.withheld(changes); left != nil {
 		return n.reloadOnly(ctx, a, left)
 	}
-	if len(changes) == 0 && !n.state.Agent.ReloadDue {
+	if len(changes) == 0 && !n.state.Agent.ReloadDue && !n.showsAnother(ctx, setup) {
 		return outcome{}, n.agrees(p)
 	}
 	did, err := n.place(ctx, a, setup, p, changes)
@@ -81,6 +81,13 @@ func (n *node) apply(ctx context.Context, a agent.Agent, p selfservice.Parameter
 		return outcome{}, err
 	}
 	return changed("%s", did)
+}
+
+// showsAnother reports whether the agent runs with another certificate of this
+// node than the one in force: somebody has replaced that.
+func (n *node) showsAnother(ctx context.Context, setup agent.Setup) bool {
+	peer, err := n.answers(ctx, setup)
+	return err == nil && !peer.Chain[0].Equal(n.pair.cert)
 }
 
 // agrees writes down that the agent is what p says, without a change of a file.
@@ -135,7 +142,7 @@ func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p se
 	if n.state.Agent.Follow.Trial == nil {
 		n.state.Agent.Undo = nil
 	}
-	if err := errors.Join(n.save(), n.removeTicket()); err != nil {
+	if err := n.save(); err != nil {
 		return "", err
 	}
 	return n.tellPlaced(setup, changes, p, how), nil
@@ -205,7 +212,7 @@ func (n *node) takeBack(ctx context.Context, a agent.Agent, ran bool, cause erro
 		return cause
 	}
 	if err := a.Reload(ctx); err != nil {
-		return fmt.Errorf("%w\n  with the old configuration: %w", cause, err)
+		return fmt.Errorf("%w\n  with the old configuration: %w\n  Look whether the agent runs, and start it", cause, err)
 	}
 	n.state.Agent.ReloadDue = false
 	return errors.Join(cause, n.save())
@@ -240,6 +247,9 @@ func (n *node) reload(ctx context.Context, a agent.Agent, setup agent.Setup, ran
 	switch {
 	case ran || n.Agent.Reload != nil:
 		how, err = "reloaded", a.Reload(ctx)
+		if err != nil && !ran {
+			err = fmt.Errorf("%w\n  If the agent doesn't run, start it first", err)
+		}
 	case a.Startable(ctx):
 		ran = true
 		how, err = "enabled and started", a.Start(ctx)
@@ -316,4 +326,10 @@ func (n *node) flush(a agent.Agent, p selfservice.Parameters) error {
 
 // removeTicket removes what "icinga2 node setup" leaves behind: tickets don't
 // wear out.
-func (n *node) removeTicket() error { return n.certs.Remove("ticket") }
+func (n *node) removeTicket() error {
+	if _, _, err := n.certs.Attributes("ticket"); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	n.note(Step{Name: "agent", Changed: true, Text: "removed " + filepath.Join(n.CertsDir, "ticket") + ", which was left there: tickets don't wear out"})
+	return n.certs.Remove("ticket")
+}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
@@ -29,7 +30,8 @@ type agentNode struct {
 	reload    func() error
 	version   func() (string, error)
 	away      map[string]bool // parents that don't answer
-	connected []string        // parents, as the agent says
+	started   time.Time
+	connected []string // parents, as the agent says
 	last      enroll.Report
 }
 
@@ -112,6 +114,9 @@ func (l localAgent) Endpoints(context.Context) ([]pki.EndpointState, error) {
 	}
 	return all, nil
 }
+
+// Started is when the agent was last made to read its configuration.
+func (l localAgent) Started(context.Context) (time.Time, error) { return l.n.started, nil }
 
 // agentAuthority also answers for the agent, on its own address.
 type agentAuthority struct {

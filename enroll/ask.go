@@ -20,7 +20,7 @@ const satelliteWait = 10 * time.Second
 // askParameters asks for zone and parents. On a node that has a valid
 // certificate a Director that is away is no reason not to renew it.
 func (n *node) askParameters(ctx context.Context) (outcome, error) {
-	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() {
+	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() && n.state.Parameters != nil {
 		return outcome{}, nil
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())

@@ -106,6 +106,7 @@ type Authority interface {
 // this node's certificate.
 type LocalAgent interface {
 	Endpoints(ctx context.Context) ([]pki.EndpointState, error)
+	Started(ctx context.Context) (time.Time, error)
 }
 
 // Machine tells what a node can know of itself.

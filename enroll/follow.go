@@ -44,6 +44,9 @@ type trial struct {
 func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 	f := &n.state.Agent.Follow
 	due := n.Daemon && !n.Now().Before(f.AskAt) || n.Look || n.Apply
+	if n.Apply && n.Agent.Parents == nil && !n.registered() {
+		return outcome{}, errors.New("the Director can't be asked for this node's parents without a host API key, which isn't here: drop this host's self-service API key in the Director, then icinga-enroll once --director-reregister; or set agent.zone and agent.parents")
+	}
 	if !due || n.Director == nil || !n.registered() || n.pair == nil {
 		return outcome{}, nil
 	}
@@ -93,7 +96,12 @@ func (n *node) decideParameters(ctx context.Context) (*selfservice.Parameters, e
 	}
 	static := n.Agent.Parents != nil
 	switch {
-	case applied == nil || n.Apply || static && news != "":
+	case applied == nil || n.Apply && news == "":
+		return told, errors.Join(n.settleNews(""), n.resolve(ctx, *told))
+	case n.Apply || static && news != "":
+		if err := n.reachParents(ctx, *told); err != nil {
+			return nil, temporary{fmt.Errorf("the agent stays as it is, since none of its new parents answers as one of the pinned CA (%s): %w", news, err)}
+		}
 		return told, errors.Join(n.settleNews(""), n.resolve(ctx, *told))
 	case news == "":
 		return applied, n.settleNews("")
@@ -121,13 +129,14 @@ func (n *node) noParents() error {
 }
 
 func (n *node) settleNews(news string) error {
-	if n.state.Agent.Follow.News == news {
+	same := n.state.Agent.Follow.News == news
+	if news != "" && (!same || !n.Daemon) {
+		n.note(Step{Name: "parameters", Text: "the Director now says: " + news, Warning: true})
+	}
+	if same {
 		return nil
 	}
 	n.state.Agent.Follow.News = news
-	if news != "" {
-		n.note(Step{Name: "parameters", Text: "the Director now says: " + news, Warning: true})
-	}
 	return n.save()
 }
 
@@ -202,11 +211,18 @@ func difference(a, b selfservice.Parameters) string {
 	}
 	add("zone", a.ParentZone, b.ParentZone)
 	add("parents", describeParents(a.Parents), describeParents(b.Parents))
-	add("global zones", slices.Sorted(slices.Values(a.GlobalZones)), slices.Sorted(slices.Values(b.GlobalZones)))
+	add("global zones", globalZones(a), globalZones(b))
 	add("accept_config", a.AcceptConfig, b.AcceptConfig)
 	add("port", a.ListenPort, b.ListenPort)
 	add("resolve_parent_host", a.ResolveParentHost, b.ResolveParentHost)
 	return strings.Join(parts, "; ")
+}
+
+// globalZones are those that the agent has besides the packages'.
+func globalZones(p selfservice.Parameters) []string {
+	zones := slices.DeleteFunc(slices.Clone(p.GlobalZones), func(z string) bool { return slices.Contains(packagedZones, z) })
+	slices.Sort(zones)
+	return slices.Compact(slices.Clip(append([]string{}, zones...)))
 }
 
 func describeParents(parents []selfservice.Parent) []string {

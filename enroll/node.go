@@ -210,7 +210,7 @@ func (n *node) settled() bool {
 	if n.readOnly || n.pair == nil {
 		return false
 	}
-	return n.stuck || n.nothingDue() && n.registrationKnown() && n.keyAccepted() && n.state.HooksDue == "" && !n.state.DeployDue
+	return n.stuck || n.nothingDue() && n.registrationKnown() && n.parametersKnown() && n.keyAccepted() && n.state.HooksDue == "" && !n.state.DeployDue
 }
 
 // nothingDue reports whether the pair in force can stay as it is.
@@ -224,6 +224,11 @@ func (n *node) nothingDue() bool {
 func (n *node) registrationKnown() bool {
 	return n.Director == nil || n.registered() || !n.canRegister() && !slices.Contains(n.sources(), TicketSelfService) ||
 		n.state.Elsewhere && n.pair != nil && !n.Reregister && n.Controller == nil
+}
+
+// parametersKnown reports whether a registered node has been told its zone.
+func (n *node) parametersKnown() bool {
+	return n.Director == nil || !n.registered() || n.state.Parameters != nil
 }
 
 // canRegister reports whether there is something to register with.

@@ -32,6 +32,9 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	case !n.nothingDue():
 		would("renew %s with the same key", n.certFile())
 	}
+	if a, err := n.agent(ctx); err == nil && n.Agent.Manage != ManageNever && n.state.Agent.Applied == nil {
+		would("make the Icinga agent in %s one of its parents' (agent.manage: %s), and have it read that", a.ConfigDir, n.Agent.Manage)
+	}
 	if len(todo) == 0 {
 		return says("nothing to do")
 	}

@@ -98,6 +98,9 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	return graced, func() { stop(); cancel() }
 }
 
+// elsewhere is what to know of a node whose host key isn't here.
+const elsewhere = "this host is registered with a key that isn't here. The certificate is valid and will be renewed without a ticket, and nobody tells a changed zone. To have a key here: drop the old one in the Director, then icinga-enroll once --director-reregister"
+
 // registeredElsewhere is fine where this node has its certificate all the same:
 // it can renew without a ticket.
 func (n *node) registeredElsewhere() (outcome, error) {
@@ -109,7 +112,7 @@ func (n *node) registeredElsewhere() (outcome, error) {
 	if len(n.Endpoints) == 0 {
 		hint = " Set ca.endpoints, or it can't be renewed: without a host API key the Director doesn't say by whom."
 	}
-	return warns("%s is registered in the Director with a key that isn't here. The certificate is valid and will be renewed without a ticket.%s To have a key here: drop the old one in the Director, then icinga-enroll once --director-reregister", n.name, hint)
+	return warns("%s is in the Director; %s%s", n.name, elsewhere, hint)
 }
 
 // properties are what the host is registered with. An existing host's values

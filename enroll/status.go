@@ -52,10 +52,14 @@ const (
 	KindTemporary   ErrorKind = "temporary"         // may pass
 	KindPermanent   ErrorKind = "permanent"         // somebody must act
 	KindKeyRejected ErrorKind = "host_key_rejected" // the Director doesn't know the host key any more
+	KindAgent       ErrorKind = "agent"             // the Icinga agent doesn't do what it should; the certificate is in place
 )
 
 func kindOf(err error) ErrorKind {
+	var agent *AgentError
 	switch {
+	case errors.As(err, &agent):
+		return KindAgent
 	case errors.Is(err, selfservice.ErrKeyRejected):
 		return KindKeyRejected
 	case IsTemporary(err):

@@ -13,6 +13,7 @@ import (
 
 	"icinga-enroll/pki"
 	"icinga-enroll/platform/agent"
+	"icinga-enroll/selfservice"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 // Verify walks the chain from this node to its parents and says where it
-// breaks. It changes nothing, and asks no Director. The error is the first
+// breaks. It changes nothing. The error is the first
 // break.
 func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	n, err := e.look()
@@ -37,6 +38,7 @@ func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	err = n.walk(ctx, []step{
 		{name: "identity", do: n.identity},
 		{name: "certificate", do: n.verifyCertificate},
+		{name: "director", do: n.verifyDirector},
 		{name: "parents", do: n.verifyParents},
 		{name: "agent", do: n.verifyAgent},
 		{name: "connected", do: n.verifyConnected},
@@ -51,10 +53,44 @@ func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	case n.pair == nil && out.text != "":
 		return outcome{}, errors.New(out.text)
+	case n.pair == nil && n.hasFile(".crt") && !n.hasFile(".key"):
+		return outcome{}, fmt.Errorf("the key of %s is not in %s: run icinga-enroll once, for a new one", n.name, n.CertsDir)
 	case n.pair == nil:
 		return outcome{}, fmt.Errorf("there is no certificate of %s in %s: run icinga-enroll once", n.name, n.CertsDir)
 	}
+	if n.pair.bare {
+		return outcome{}, fmt.Errorf("%s in %s is missing, or another CA's: without it the agent doesn't start again. icinga-enroll once puts it back", caFile, n.CertsDir)
+	}
 	return says("%s; its CA is the pinned one, %s", out.text, pki.PublicKeyPin(n.pair.ca))
+}
+
+func (n *node) hasFile(suffix string) bool {
+	if n.certs == nil {
+		return false
+	}
+	_, _, err := n.certs.Attributes(n.name + suffix)
+	return err == nil
+}
+
+// verifyDirector finds out, where it can be asked, whether the Director still
+// has this host, and as the agent has it.
+func (n *node) verifyDirector(ctx context.Context) (outcome, error) {
+	if n.Director == nil || !n.registered() {
+		return outcome{}, nil
+	}
+	told, err := n.Director.Parameters(ctx, n.hostKey())
+	if errors.Is(err, selfservice.ErrKeyRejected) {
+		return outcome{}, n.adviseReregister(err)
+	}
+	if err != nil {
+		return warns("it can't be asked: %s", err)
+	}
+	if applied := n.state.Agent.Applied; applied != nil && n.Agent.Parents == nil {
+		if news := difference(*applied, told); news != "" {
+			return warns("it now says: %s. \"icinga-enroll agent apply\" makes the agent so", news)
+		}
+	}
+	return says("it has this host, in zone %s", told.ParentZone)
 }
 
 // applied is what the agent was made from, or would be.
@@ -120,7 +156,7 @@ func (n *node) verifyAgent(ctx context.Context) (outcome, error) {
 	case aerr != nil:
 		return outcome{}, aerr
 	case !a.Runs(ctx):
-		return outcome{}, fmt.Errorf("the agent doesn't run: start it (systemctl start icinga2). %s", err.Error())
+		return outcome{}, fmt.Errorf("the agent doesn't run: start it (systemctl start icinga2; \"icinga2 daemon -C\" says why it doesn't). %s", err.Error())
 	}
 	return outcome{}, fmt.Errorf("the agent runs, but not as this node on %s: is its configuration the one that icinga-enroll writes (icinga-enroll agent plan)? %s", localAddress(setup.Listen()), err.Error())
 }
@@ -165,6 +201,7 @@ type connection struct {
 // configuration that comes with every connection tells the one from the other.
 func (n *node) connection(ctx context.Context, a agent.Agent, setup agent.Setup, since time.Time) connection {
 	names, how, err := n.connectedParents(ctx, setup)
+	since = n.workingSince(ctx, setup, since)
 	switch {
 	case err != nil:
 		return connection{Text: err.Error()}
@@ -184,10 +221,23 @@ func parentsOf(s agent.Setup) []string {
 	return names
 }
 
-func (n *node) connectedParents(ctx context.Context, setup agent.Setup) (names []string, how string, err error) {
+// local is this machine's agent, asked with this node's own certificate.
+func (n *node) local(setup agent.Setup) LocalAgent {
 	own := tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key, Leaf: n.pair.cert}
-	ep := pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}}
-	endpoints, err := n.Local(ep, n.trust(), own).Endpoints(ctx)
+	return n.Local(pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}}, n.trust(), own)
+}
+
+// workingSince is when the agent began with the configuration that it has, if
+// that is later than since: what it got before may be a former parent's.
+func (n *node) workingSince(ctx context.Context, setup agent.Setup, since time.Time) time.Time {
+	if started, err := n.local(setup).Started(ctx); err == nil && started.After(since) {
+		return started
+	}
+	return since
+}
+
+func (n *node) connectedParents(ctx context.Context, setup agent.Setup) (names []string, how string, err error) {
+	endpoints, err := n.local(setup).Endpoints(ctx)
 	if err != nil {
 		names, err = n.connectedSockets(ctx, setup)
 		return names, "by the system's table of connections", err

@@ -131,6 +131,29 @@ func (a *API) Endpoints(ctx context.Context) ([]EndpointState, error) {
 	return states, nil
 }
 
+// Started returns when the node began to work with the configuration that it
+// has: a reload begins anew (program_start, observed on 2.13.6). It needs the
+// permission "status/query".
+func (a *API) Started(ctx context.Context) (time.Time, error) {
+	var results []struct {
+		Status struct {
+			Application struct {
+				App struct {
+					Started float64 `json:"program_start"`
+				}
+			} `json:"icingaapplication"`
+		}
+	}
+	call := apiCall{method: http.MethodGet, path: "status/IcingaApplication", permission: "status/query"}
+	if err := a.call(ctx, call, &results); err != nil {
+		return time.Time{}, err
+	}
+	if len(results) != 1 || instant(results[0].Status.Application.App.Started).IsZero() {
+		return time.Time{}, notIcinga(a.Address, "its answer doesn't say when it was started")
+	}
+	return instant(results[0].Status.Application.App.Started), nil
+}
+
 // instant returns the time that Icinga writes as seconds since 1970; 0, and what
 // is no time, is the zero time.
 func instant(seconds float64) time.Time {

@@ -186,6 +186,8 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		raise(stateWarning, "waiting for approval since %s: icinga2 ca sign %s", s.Pending.Since.UTC().Format(time.DateTime), s.Pending.Fingerprint)
 	case s.Certificate == nil:
 		raise(stateCritical, "no certificate%s", because(s))
+	case e != nil && e.Kind == enroll.KindAgent:
+		raise(stateWarning, "%s", e.Message)
 	case e != nil && now.Sub(e.Since) > failingFor:
 		raise(stateWarning, "failing since %s: %s", e.Since.UTC().Format(time.DateTime), e.Message)
 	}

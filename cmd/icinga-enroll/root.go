@@ -48,11 +48,14 @@ func usage(format string, a ...any) error { return coded{fmt.Errorf(format, a...
 // exitCode says what the caller of the program should know of err.
 func exitCode(err error) int {
 	var c coded
+	var agent *enroll.AgentError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &c):
 		return c.code
+	case errors.As(err, &agent) && !agent.Temporary():
+		return exitFailed
 	case errors.Is(err, enroll.ErrNoKey):
 		return exitUsage
 	case errors.Is(err, selfservice.ErrAnswerLost): // also where the end of a context was the cause

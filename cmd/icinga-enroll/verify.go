@@ -6,10 +6,12 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Walk the chain to the parents, and say where it breaks",
-		Long: `Looks, in this order, at the certificate, the parents' names, ports and
-certificates, the Icinga agent, and whether it is connected. It stops at the first
-break and exits 1 there, 75 where that may pass. A fresh agent is given half a
-minute to connect. Nothing is changed; the Director isn't asked.`,
+		Long: `Looks, in this order, at the certificate, whether the Director has this host, the
+parents' names, ports and certificates, the Icinga agent, and whether it is
+connected. It stops at the first break and exits 1 there, 75 where that may pass.
+A fresh agent is given half a minute to connect. Nothing is changed. A parent that
+has forgotten this node since it was connected may not be told from one that has
+not.`,
 		Example: "  icinga-enroll verify",
 		Args:    cobra.NoArgs,
 		RunE:    verb(verify),
