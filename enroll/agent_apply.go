@@ -47,6 +47,9 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if err := n.giveCerts(a); err != nil {
+		return outcome{}, err
+	}
 	if n.state.Agent.Follow.Trial != nil && !n.Apply {
 		return n.judgeTrial(ctx, a)
 	}
@@ -61,6 +64,20 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 		return n.reloadOnly(ctx, a, nil)
 	}
 	return n.apply(ctx, a, *p)
+}
+
+// giveCerts gives an agent that was installed after the enrolment what it must
+// read.
+func (n *node) giveCerts(a agent.Agent) error {
+	ours, err := n.dir.Owner()
+	if err != nil {
+		return err
+	}
+	given, err := a.GiveCerts(n.certs, ours, caFile, n.name+".crt", n.name+".key")
+	if given {
+		n.note(Step{Name: "agent", Text: n.CertsDir + " was made before the agent was installed: gave it to the agent's account", Changed: true})
+	}
+	return err
 }
 
 // apply makes the agent what p says, and reloads it where something has changed.

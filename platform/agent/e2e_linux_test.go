@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"icinga-enroll/platform"
 )
 
 // pristine is Debian's installation, copied: the folder of the machine's own
@@ -142,5 +144,40 @@ func TestOwnersAreKept(t *testing.T) {
 		if got := ownerOf(a, name); got != want {
 			t.Errorf("%s belongs to %d, want %d", name, got, want)
 		}
+	}
+}
+
+// What was enrolled before the agent was installed is root's; the agent must
+// read it. What somebody else has laid down stays theirs.
+func TestCertificatesOfBeforeBecomeTheAgents(t *testing.T) {
+	const somebody, agents = 4242, 4343
+	for name, test := range map[string]struct{ before, after int }{"ours": {0, agents}, "somebody's": {somebody, somebody}} {
+		t.Run(name, func(t *testing.T) {
+			a := Agent{DataDir: filepath.Join(t.TempDir(), "data")}
+			key := filepath.Join(a.Certs(), "key")
+			must(t, os.MkdirAll(a.Certs(), 0o750), os.WriteFile(key, []byte("secret"), 0o600),
+				os.Chown(a.DataDir, agents, agents), os.Chown(a.Certs(), test.before, test.before), os.Chown(key, test.before, test.before))
+			mine, err := platform.OpenDir("/")
+			must(t, err)
+			defer func() { must(t, mine.Close()) }()
+			ours, err := mine.Owner()
+			must(t, err)
+			certs, err := platform.MakeDir(a.Certs(), 0o750)
+			must(t, err)
+			defer func() { must(t, certs.Close()) }()
+			for i := range 2 {
+				given, err := a.GiveCerts(certs, ours, "key", "none")
+				if err != nil || given != (i == 0 && test.before != test.after) {
+					t.Errorf("call %d: given %v, %v", i, given, err)
+				}
+			}
+			for path, mode := range map[string]os.FileMode{a.Certs(): 0o750, key: 0o600} {
+				info, err := os.Stat(path)
+				must(t, err)
+				if stat := info.Sys().(*syscall.Stat_t); int(stat.Uid) != test.after || int(stat.Gid) != test.after || info.Mode().Perm() != mode {
+					t.Errorf("%s belongs to %d:%d, mode %v", path, stat.Uid, stat.Gid, info.Mode())
+				}
+			}
+		})
 	}
 }
