@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
+	"strings"
 )
 
 // outsideSandbox wraps a program so that systemd runs it as a transient unit,
 // where this process is a service of systemd's (it sets INVOCATION_ID) and root.
-// There the program has the environment of a service, and env.
+// There the program has the environment of a service, and env, and ends with
+// the service that this process is.
 func outsideSandbox(argv, env []string) []string {
 	if os.Getenv("INVOCATION_ID") == "" || os.Getenv("NOTIFY_SOCKET") == "" || os.Geteuid() != 0 {
 		return argv
@@ -21,8 +24,26 @@ func outsideSandbox(argv, env []string) []string {
 		systemdRun, "--quiet", "--pipe", "--wait", "--collect",
 		fmt.Sprintf("--property=RuntimeMaxSec=%d", int(commandLimit.Seconds())),
 	}
+	if unit := ownUnit(); unit != "" {
+		wrapped = append(wrapped, "--property=BindsTo="+unit)
+	}
 	for _, entry := range env {
 		wrapped = append(wrapped, "--setenv="+entry)
 	}
 	return append(append(wrapped, "--"), argv...)
+}
+
+// ownUnit is the service that systemd runs this process as, which is the name of
+// its control group; "" where that can't be seen.
+func ownUnit() string {
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(groups)) {
+		if unit := path.Base(strings.TrimSpace(line)); strings.HasSuffix(unit, ".service") {
+			return unit
+		}
+	}
+	return ""
 }
