@@ -61,6 +61,7 @@ e2e: lab
 
 systemd-test: build
 	testdata/systemd/test $(BIN)
+	testdata/systemd/test-agent $(BIN)
 
 init-test: build
 	testdata/systemd/test-scripts openrc $(BIN)

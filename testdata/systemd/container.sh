@@ -48,14 +48,17 @@ within() {
 # ---- The container --------------------------------------------------------
 
 packages() {
-	if ! command -v mmdebstrap systemd-nspawn nsenter systemd-analyze pgrep >/dev/null; then
+	local tool
+	for tool in mmdebstrap systemd-nspawn nsenter systemd-analyze pgrep openssl; do
+		command -v "$tool" >/dev/null && continue
 		apt-get update -qq
-		apt-get install -y -qq --no-install-recommends mmdebstrap systemd systemd-container util-linux procps
-	fi
+		apt-get install -y -qq --no-install-recommends mmdebstrap systemd systemd-container util-linux procps openssl
+		return
+	done
 }
 
-# base PACKAGES makes the root that every run starts from a copy of, out of the
-# packages that this machine itself is made of.
+# base PACKAGES [OPTION…] makes the root that every run starts from a copy of, out
+# of the packages that this machine itself is made of. The options are mmdebstrap's.
 base() {
 	[ ! -e "$CACHE/$KIND.complete" ] || return 0
 	local codename mirror
@@ -66,7 +69,7 @@ base() {
 	[ -n "$mirror" ] || fail "apt knows no source for $codename: run apt-get update"
 	rm -rf -- "${CACHE:?}/$KIND"
 	install -d -m 0700 "$CACHE"
-	mmdebstrap --quiet --variant=minbase --include="$1" "$codename" "$CACHE/$KIND" "$mirror"
+	mmdebstrap --quiet --variant=minbase --include="$1" "${@:2}" "$codename" "$CACHE/$KIND" "$mirror"
 	: >"$CACHE/$KIND.complete"
 	ok "the root was made"
 }
@@ -105,6 +108,11 @@ end() {
 	[ "$code" = "$1" ] || fail "the container ended with $code, not $1"
 }
 
+remove_root() {
+	[ -z "$ROOT" ] || rm -rf --one-file-system -- "$ROOT" "$ROOT".* "$CACHE/.#${ROOT##*/}.lck"
+	ROOT=''
+}
+
 # clean_up is for every exit. The container's first process takes all others with it.
 clean_up() {
 	local code=$?
@@ -112,15 +120,15 @@ clean_up() {
 	[ -z "$LEADER" ] || kill -KILL "$LEADER" 2>/dev/null || true
 	[ -z "$NSPAWN" ] || kill -KILL "$NSPAWN" 2>/dev/null || true
 	[ -z "$NSPAWN" ] || wait "$NSPAWN" 2>/dev/null || true
-	[ -z "$ROOT" ] || rm -rf --one-file-system -- "$ROOT" "$ROOT".* "$CACHE/.#${ROOT##*/}.lck"
+	remove_root
 	exit "$code"
 }
 
-# container PACKAGES makes the root of this run.
+# container PACKAGES [OPTION…] makes the root of this run.
 container() {
 	packages
 	trap clean_up EXIT
 	trap 'exit 1' INT TERM
-	base "$1"
+	base "$@"
 	copy_root
 }
