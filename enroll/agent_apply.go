@@ -261,6 +261,7 @@ func (n *node) undoHalf(ctx context.Context) (outcome, error) {
 // reload has the agent read what was written, and waits until it answers with
 // this node's certificate where it ran before.
 func (n *node) reload(ctx context.Context, a agent.Agent, setup agent.Setup, ran bool) (how string, err error) {
+	how = "it doesn't run: it reads this when it is started"
 	switch {
 	case ran || n.Agent.Reload != nil:
 		how, err = "reloaded", a.Reload(ctx)
@@ -268,10 +269,9 @@ func (n *node) reload(ctx context.Context, a agent.Agent, setup agent.Setup, ran
 			err = fmt.Errorf("%w\n  If the agent doesn't run, start it first", err)
 		}
 	case a.Startable(ctx):
-		ran = true
-		how, err = "enabled and started", a.Start(ctx)
-	default:
-		return "it doesn't run: it reads this when it is started", nil
+		if ran, err = a.Start(ctx); ran {
+			how = "enabled and started"
+		}
 	}
 	if err != nil || !ran {
 		return how, err

@@ -9,6 +9,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,12 +71,17 @@ func (a Agent) Reload(ctx context.Context) error {
 	return service.Reload(ctx, serviceName)
 }
 
-// Start has the machine's own agent started now and at every boot.
-func (a Agent) Start(ctx context.Context) error {
-	if err := service.Enable(ctx, serviceName); err != nil {
-		return err
+// Start has the machine's own agent started now and at every boot. One that
+// somebody has masked isn't started, which is no error.
+func (a Agent) Start(ctx context.Context) (started bool, err error) {
+	err = service.Enable(ctx, serviceName)
+	if errors.Is(err, service.ErrMasked) {
+		return false, nil
 	}
-	return service.Start(ctx, serviceName)
+	if err == nil {
+		err = service.Start(ctx, serviceName)
+	}
+	return err == nil, err
 }
 
 // Startable reports whether Start can do something: it is the machine's own

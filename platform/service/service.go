@@ -118,7 +118,10 @@ func Reload(ctx context.Context, name string) error {
 	return nil
 }
 
-// Enable has a service started at every boot.
+// ErrMasked says that somebody has seen to it that a service can't be started.
+var ErrMasked = errors.New("it is masked: somebody wants it not to be started (systemctl unmask undoes that)")
+
+// Enable has a service started at every boot. The error may be [ErrMasked].
 func Enable(ctx context.Context, name string) error {
 	if err := thisSystem().enable(ctx, name); err != nil {
 		return fmt.Errorf("service %s: enable: %w", name, err)

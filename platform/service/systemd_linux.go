@@ -109,6 +109,10 @@ func (s systemd) control(ctx context.Context, name, action string) error {
 }
 
 func (s systemd) enable(ctx context.Context, name string) error {
+	// It says so with an exit code, too.
+	if out, _ := output(ctx, "systemctl", "is-enabled", unitName(name)); strings.HasPrefix(out, "masked") {
+		return ErrMasked
+	}
 	return systemctl(ctx, "enable", unitName(name))
 }
 
