@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -23,6 +24,11 @@ type pair struct {
 	cert *x509.Certificate
 	ca   *x509.Certificate // who signed it; nil until it is verified
 	bare bool              // ca isn't in the file beside it
+}
+
+// tls is the pair as it is shown to a server.
+func (p *pair) tls() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key, Leaf: p.cert}
 }
 
 func (n *node) certFile() string { return filepath.Join(n.CertsDir, n.name+".crt") }

@@ -109,6 +109,12 @@ type LocalAgent interface {
 	Started(ctx context.Context) (time.Time, error)
 }
 
+// ParentAPI is what this package asks of a parent's API, with this node's
+// certificate.
+type ParentAPI interface {
+	WhoAmI(ctx context.Context) (pki.Identity, error)
+}
+
 // Machine tells what a node can know of itself.
 type Machine struct {
 	Hostname  func() (string, error)
@@ -127,6 +133,7 @@ type Enroller struct {
 	IcingaAPI func(ep pki.Endpoint, t pki.Trust) TicketAPIClient
 	Authority func(pki.Trust) Authority
 	Local     func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) LocalAgent
+	ParentAPI func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) ParentAPI
 	Machine   Machine
 	Now       func() time.Time
 	BuildDate time.Time  // a clock that is before it isn't believed; zero: any is

@@ -24,6 +24,7 @@ const (
 	reasonEnrolled = "enrolled"
 	reasonRenewed  = "renewed"
 	reasonRekeyed  = "rekeyed"
+	reasonImported = "imported"
 )
 
 // runHooks tells of the certificate in force, each hook until it has ended well

@@ -258,8 +258,17 @@ func (n *node) reloadsAgent() bool {
 }
 
 // trust is the operator's, grown by the certificates of the same CA that were
-// seen since.
-func (n *node) trust() pki.Trust { return n.Trust.With(n.storedCA()) }
+// seen since. Where none is configured it is the CA that was imported.
+func (n *node) trust() pki.Trust {
+	stored := n.storedCA()
+	if !n.isPinned() && len(stored) > 0 {
+		return pki.Trust{Roots: stored}
+	}
+	return n.Trust.With(stored)
+}
+
+// isPinned reports whether the configuration says which CA to believe.
+func (n *node) isPinned() bool { return len(n.Trust.Roots)+len(n.Trust.Pins) > 0 }
 
 func (n *node) storedCA() []*x509.Certificate {
 	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // empty, or loadState has tried it

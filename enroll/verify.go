@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -223,8 +222,7 @@ func parentsOf(s agent.Setup) []string {
 
 // local is this machine's agent, asked with this node's own certificate.
 func (n *node) local(setup agent.Setup) LocalAgent {
-	own := tls.Certificate{Certificate: [][]byte{n.pair.cert.Raw}, PrivateKey: n.pair.key, Leaf: n.pair.cert}
-	return n.Local(pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}}, n.trust(), own)
+	return n.Local(pki.Endpoint{Address: localAddress(setup.Listen()), Names: []string{n.name}}, n.trust(), n.pair.tls())
 }
 
 // workingSince is when the agent began with the configuration that it has, if

@@ -153,6 +153,33 @@ func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode, owner Owner)
 	return nil
 }
 
+// CreateFile makes the file name, which may not be there in any form: else the
+// error is [fs.ErrExist], and nothing is changed. If it fails later, nothing is
+// left.
+func (d *Dir) CreateFile(name string, data []byte, perm fs.FileMode) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	f, err := d.create(name, perm.Perm(), Owner{})
+	if err != nil {
+		return explain("make "+d.join(name), err)
+	}
+	if err = fill(f, bytes.NewReader(data), perm.Perm(), Owner{}); err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = syncFolder(d.root)
+	}
+	if err != nil {
+		_ = d.root.Remove(name)
+		return explain("make "+d.join(name), err)
+	}
+	return nil
+}
+
 // WriteFleeting is WriteFile for what may be lost in a power cut, but must not
 // be seen half written: the disk isn't waited for.
 func (d *Dir) WriteFleeting(name string, data []byte, perm fs.FileMode) error {

@@ -1,0 +1,250 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/platform"
+)
+
+// Files are what a CA that works with files has handed over, as they are: PEM,
+// DER or PKCS#12, in any order.
+type Files struct {
+	Certificate [][]byte    // with or without key and CA
+	Key         []byte      // PEM; nil: in Certificate, or here already
+	CA          []byte      // PEM or DER; nil: in Certificate
+	Password    secret.Text // of PKCS#12; zero: none
+}
+
+// Import puts a certificate in place that was handed over, as Ensure does with
+// one that a CA has sent. It asks no server. What it refuses changes nothing.
+//
+// Where neither the configuration nor an enrolment before says which CA to
+// believe, that is the one in the files: whoever brings them has root here.
+func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
+	n, err := e.open(ctx)
+	if err != nil {
+		return e.notBegun(err), err
+	}
+	defer n.close()
+	err = n.walk(ctx, []step{
+		{name: "state", do: n.load},
+		{name: "switch", do: n.completeSwitch},
+		{name: "identity", do: n.onlyName},
+		{name: "import", do: func(ctx context.Context) (outcome, error) { return n.importFiles(ctx, f) }},
+	})
+	if err != nil {
+		return n.report(err), err // the status goes on saying what is in force
+	}
+	err = n.walk(ctx, []step{
+		{name: "agent", do: n.undoHalf, canWait: true, always: true},
+		{name: "agent", do: n.configureAgent, canWait: true, always: true},
+		{name: "hooks", do: n.runHooks},
+		{name: "renewal", do: n.pathOpen, canWait: true, always: true},
+	})
+	return n.conclude(ctx, err)
+}
+
+// KnowsCA reports whether an import or an enrolment has left the CA to believe
+// in stateDir. Where this account may not look there, it hasn't.
+func KnowsCA(stateDir string) bool {
+	dir, err := platform.OpenDir(stateDir)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dir.Close() }()
+	s, err := loadState(dir)
+	return err == nil && s.CA != ""
+}
+
+// refused is an error of what was handed over. Waiting doesn't mend it: a
+// certificate that isn't valid yet is brought again when it is.
+type refused struct{ error }
+
+func (refused) Temporary() bool { return false }
+func (r refused) Unwrap() error { return r.error }
+
+func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
+	given, err := parseCA(f.CA)
+	if err != nil {
+		return outcome{}, fmt.Errorf("the CA's file: %w", err)
+	}
+	b, err := n.bundle(f)
+	if err != nil {
+		return outcome{}, err
+	}
+	n.takeCA(b, given)
+	issued := pki.Issued{Certificate: b.Certificate, CA: b.CA}
+	signer, err := n.trust().VerifyIssued(issued, b.Key.Public(), n.name, n.Now())
+	if err != nil {
+		return outcome{}, refused{err}
+	}
+	is, err := n.compare(ctx, b)
+	if err != nil || is {
+		return outcome{text: "it is in place already: " + n.certFile()}, err
+	}
+	ca, err := n.rememberCA(signer, issued)
+	if err != nil {
+		return outcome{}, err
+	}
+	n.reason = reasonImported
+	if err := n.switchTo(&pair{key: b.Key, cert: b.Certificate, ca: signer}, ca); err != nil {
+		return outcome{}, err
+	}
+	return n.obtained()
+}
+
+func parseCA(file []byte) ([]*x509.Certificate, error) {
+	if file == nil {
+		return nil, nil
+	}
+	list, err := x509.ParseCertificates(file)
+	if err != nil || len(list) == 0 {
+		if list, err = pki.ParseCertificates(file); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range list {
+		if !c.IsCA {
+			return nil, fmt.Errorf("%q in it is not a CA's certificate: give the certificate of who has signed (Icinga's is ca.crt)", c.Subject)
+		}
+	}
+	return list, nil
+}
+
+// bundle finds the certificate and its key: in the files, else here.
+func (n *node) bundle(f Files) (pki.Bundle, error) {
+	files := f.Certificate
+	if f.CA != nil {
+		files = append(files[:len(files):len(files)], f.CA)
+	}
+	if f.Key != nil {
+		key, err := pki.ParseKey(f.Key)
+		if err != nil {
+			return pki.Bundle{}, fmt.Errorf("the key's file: %w", err)
+		}
+		return withKey(key, f.Password, files)
+	}
+	b, err := pki.ParseBundle(nil, f.Password, files...)
+	if err == nil && b.Key != nil {
+		return b, nil
+	}
+	here, herr := n.keysHere()
+	if herr != nil {
+		return pki.Bundle{}, herr
+	}
+	for _, key := range here {
+		if b, err := withKey(key, f.Password, files); err == nil {
+			return b, nil
+		}
+	}
+	if err != nil {
+		return pki.Bundle{}, err
+	}
+	return pki.Bundle{}, n.noKey(b.Certificate, len(here))
+}
+
+func withKey(key crypto.Signer, password secret.Text, files [][]byte) (pki.Bundle, error) {
+	b, err := pki.ParseBundle(key.Public(), password, files...)
+	b.Key = key
+	return b, err
+}
+
+// keysHere are the key beside the certificate in force and that of a request.
+func (n *node) keysHere() ([]crypto.Signer, error) {
+	var keys []crypto.Signer
+	for _, place := range []struct {
+		dir  *platform.Dir
+		name string
+	}{{n.certs, n.name + ".key"}, {n.dir, requestKey}} {
+		text, err := place.dir.ReadFile(place.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if key, err := pki.ParseKey(text); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+func (n *node) noKey(c *x509.Certificate, here int) error {
+	if c.Subject.CommonName != n.name {
+		return fmt.Errorf("the certificate is for %q, and this node is %s: give the one that was signed for it, or set host.name", c.Subject.CommonName, n.name)
+	}
+	if here == 0 {
+		return fmt.Errorf("the private key is missing: it is neither in the files nor here (%s): give it by --key", n.keyFile())
+	}
+	return fmt.Errorf("the certificate %q is for another key than the one here (%s): have the request signed that belongs to it (icinga-enroll csr), or give the certificate's key by --key", c.Subject, n.keyFile())
+}
+
+// takeCA makes the CA in the files the one to believe where nothing says which
+// one is.
+func (n *node) takeCA(b pki.Bundle, given []*x509.Certificate) {
+	if n.isPinned() || n.state.CA != "" {
+		return
+	}
+	if given == nil {
+		given = rootsOf(b)
+	}
+	n.state.CA = string(pki.EncodeCertificates(given...)) // saved once it is verified
+}
+
+// rootsOf returns the self-signed ones of those that stand behind the
+// certificate; without any, the last.
+func rootsOf(b pki.Bundle) []*x509.Certificate {
+	var roots []*x509.Certificate
+	last := b.Certificate
+	for _, ca := range b.CA {
+		if last.CheckSignatureFrom(ca) != nil {
+			break // the rest has no part in it
+		}
+		if last = ca; ca.CheckSignatureFrom(ca) == nil {
+			roots = append(roots, ca)
+		}
+	}
+	if len(roots) == 0 {
+		roots = append(roots, last)
+	}
+	return roots
+}
+
+// compare looks at what is in force. A newer certificate is never replaced by
+// an older one: the agent renews by itself.
+func (n *node) compare(ctx context.Context, b pki.Bundle) (same bool, err error) {
+	if _, err := n.findPair(ctx); err != nil && !IsTemporary(err) {
+		return false, err
+	}
+	switch {
+	case n.pair == nil:
+		return false, nil
+	case n.pair.cert.NotBefore.After(b.Certificate.NotBefore):
+		return false, fmt.Errorf("the certificate in place is newer: it was issued on %s, the one in the files on %s. If the older one is what you want, move %s away first",
+			n.pair.cert.NotBefore.UTC().Format(time.DateTime), b.Certificate.NotBefore.UTC().Format(time.DateTime), n.certFile())
+	}
+	settled := n.state.Name == n.name && n.state.CA != "" && !n.pair.bare
+	return settled && bytes.Equal(n.pair.cert.Raw, b.Certificate.Raw), nil
+}
+
+// pathOpen says whether anybody can renew what was imported.
+func (n *node) pathOpen(context.Context) (outcome, error) {
+	if n.Director != nil {
+		return outcome{}, nil
+	}
+	if _, err := n.candidates(); err == nil {
+		return outcome{}, nil
+	}
+	return warns("nobody is known who could renew it (set ca.endpoints where that is an Icinga CA): import the next one before %s; \"icinga-enroll check\" warns in time",
+		n.pair.cert.NotAfter.UTC().Format(time.DateOnly))
+}
