@@ -35,6 +35,17 @@ func newEnroller(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enrolle
 	return c.enroller(observe)
 }
 
+// newOffline is newEnroller for a verb that enrols nobody: neither a Director nor
+// the pin of a CA need be set.
+func newOffline(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return nil, nil, err
+	}
+	c.offline = true
+	return c.enroller(observe)
+}
+
 // enroller's errors are usage errors: nothing has been asked of anybody yet.
 func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
 	settings, err := c.settings()
@@ -56,6 +67,9 @@ func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), 
 			return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, Certificate: &own}
 		},
 		IcingaAPI: func(ep pki.Endpoint, t pki.Trust) enroll.TicketAPIClient { return api(ep, t) },
+		ParentAPI: func(ep pki.Endpoint, t pki.Trust, own tls.Certificate) enroll.ParentAPI {
+			return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, Certificate: &own}
+		},
 		Machine:   c.machine(),
 		Now:       time.Now,
 		BuildDate: buildDate(),
@@ -161,7 +175,7 @@ func (c *loaded) checkChoices() error {
 			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
 		}
 	}
-	if c.Director.URL == "" && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
+	if c.Director.URL == "" && !c.offline && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
 		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
 	}
 	return nil
@@ -241,7 +255,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 	switch {
 	case pinned && c.CA.TrustOnFirstUse:
 		return usage("%s contradicts ca.fingerprint and ca.file: set the one or the other", c.where("ca.trust_on_first_use"))
-	case !pinned && !c.CA.TrustOnFirstUse:
+	case !pinned && !c.CA.TrustOnFirstUse && !c.offline && !enroll.KnowsCA(c.Paths.State):
 		return usage("no CA is pinned: set ca.fingerprint (\"icinga-enroll trust HOST:5665\" prints it, compare it with the CA's machine) or ca.file")
 	}
 	s.Trust.FirstUse = c.CA.TrustOnFirstUse

@@ -117,6 +117,6 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	}
 	root.PersistentFlags().String("config", platform.DefaultPaths().Config, "configuration `file`")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newDemo(), newVersion())
+	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newCSR(), newImport(), newExport(), newWhoAmI(), newDemo(), newVersion())
 	return root
 }

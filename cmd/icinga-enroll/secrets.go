@@ -38,6 +38,23 @@ func (c *loaded) readPassword(key, value, file string) (secret.Text, error) {
 	if err != nil || where == "" {
 		return secret.Text{}, err
 	}
+	return onePassword(where, text)
+}
+
+// readPasswordFile reads the password in the file that a flag names; without a
+// name it is zero.
+func readPasswordFile(flag, file string) (secret.Text, error) {
+	if file == "" {
+		return secret.Text{}, nil
+	}
+	where, text, err := readSecretFile(flag, file)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return onePassword(where, text)
+}
+
+func onePassword(where, text string) (secret.Text, error) {
 	text = strings.TrimRight(text, "\r\n")
 	if text == "" || strings.ContainsAny(text, "\r\n\x00") {
 		return secret.Text{}, usage("%s: want a password of one line", where)

@@ -196,6 +196,8 @@ type loaded struct {
 	file   string
 	origin map[string]string
 	values map[string]any
+
+	offline bool // for a verb that enrols nobody: neither a Director nor a pin need be set
 }
 
 // load reads the file, the environment and the flags; the later one wins.
