@@ -1,0 +1,387 @@
+package enroll_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/pki/pkitest"
+)
+
+// handed is what somebody brings: a key and its certificate.
+type handed struct {
+	key  crypto.Signer
+	cert *x509.Certificate
+	ca   *x509.Certificate
+}
+
+func handOver(t *testing.T, ca *pkitest.CA, name string, from, until time.Duration) handed {
+	t.Helper()
+	key, err := pki.GenerateKey(pki.ECDSAP256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Sign(key.Public(), name, time.Now().Add(from), time.Now().Add(until))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handed{key, cert, ca.Certificate()}
+}
+
+func (h handed) keyPEM(t *testing.T) []byte {
+	t.Helper()
+	text, err := pki.EncodeKey(h.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func (h handed) pkcs12(t *testing.T, password string) []byte {
+	t.Helper()
+	file, err := pki.EncodePKCS12(pki.Bundle{Key: h.key, Certificate: h.cert, CA: []*x509.Certificate{h.ca}}, secret.New(password), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func pemOf(certificates ...*x509.Certificate) []byte { return pki.EncodeCertificates(certificates...) }
+
+// A configuration that names neither Director nor CA is enough.
+func newOfflineNode(t *testing.T) *node {
+	n := newNode(t)
+	n.Director, n.Trust = nil, pki.Trust{}
+	return n
+}
+
+// listing is every file of the node with what is in it, but for the lock.
+func (n *node) listing(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, dir := range []string{n.StateDir, n.CertsDir} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if file := filepath.Join(dir, entry.Name()); entry.Name() != "lock" {
+				files[file] = read(t, file)
+			}
+		}
+	}
+	return files
+}
+
+func (n *node) write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was handed over in any of these forms is in force afterwards, and kept
+// by the next run, which has no other word on the CA.
+func TestImportTakes(t *testing.T) {
+	tests := map[string]func(t *testing.T, n *node, h handed) enroll.Files{
+		"PEM in any order": func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{slices.Concat(pemOf(h.ca, h.cert), h.keyPEM(t))}}
+		},
+		"three files": func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{h.keyPEM(t), pemOf(h.ca), pemOf(h.cert)}}
+		},
+		"DER, with key and CA apart": func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{h.cert.Raw}, CA: h.ca.Raw, Key: h.keyPEM(t)}
+		},
+		"PKCS#12": func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{h.pkcs12(t, "sesame")}, Password: secret.New("sesame")}
+		},
+		"for the key in place": func(t *testing.T, n *node, h handed) enroll.Files {
+			n.write(t, n.cert(".key"), h.keyPEM(t))
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, CA: pemOf(h.ca)}
+		},
+		"for the key of a waiting request, one of several": func(t *testing.T, n *node, h handed) enroll.Files {
+			n.write(t, n.state("request.key"), h.keyPEM(t))
+			other := handOver(t, n.authority.ca, "web2.example.com", -day, day)
+			return enroll.Files{Certificate: [][]byte{pemOf(other.cert, h.cert)}, CA: pemOf(h.ca)}
+		},
+	}
+	for what, files := range tests {
+		t.Run(what, func(t *testing.T) {
+			n := newOfflineNode(t)
+			h := handOver(t, n.authority.ca, nodeName, -day, 300*day)
+			r, err := n.Import(t.Context(), files(t, n, h))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.State != enroll.Enrolled || !r.Changed || r.Certificate.Fingerprint != pki.Fingerprint(h.cert) {
+				t.Errorf("the report is %+v", r)
+			}
+			if read(t, n.cert(".key")) != string(h.keyPEM(t)) || read(t, filepath.Join(n.CertsDir, "ca.crt")) != string(pemOf(h.ca)) {
+				t.Error("key or CA in place are not those that were handed over")
+			}
+			if exists(n.state("switch.pem")) || exists(n.state("request.key")) && exists(n.state("request.crt")) {
+				t.Error("journal or request are left")
+			}
+			n.Tickets = []enroll.TicketSource{enroll.TicketNone}
+			if again := n.mustEnsure(t); again.Changed || again.Certificate.Fingerprint != pki.Fingerprint(h.cert) {
+				t.Errorf("the next run has not kept it: %+v", again)
+			}
+		})
+	}
+}
+
+// What is refused says why in words of its own, is not worth trying again, and
+// changes nothing.
+func TestImportRefuses(t *testing.T) {
+	otherCA, err := pkitest.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		files func(t *testing.T, n *node, h handed) enroll.Files
+		want  string
+	}{
+		"another key beside it": {func(t *testing.T, n *node, h handed) enroll.Files {
+			other := handOver(t, n.authority.ca, nodeName, -day, day)
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), other.keyPEM(t)}}
+		}, "is for another key than the one at hand"},
+		"another key given": {func(t *testing.T, n *node, h handed) enroll.Files {
+			other := handOver(t, n.authority.ca, nodeName, -day, day)
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca)}, Key: other.keyPEM(t)}
+		}, "is for another key"},
+		"another key in place": {func(t *testing.T, n *node, h handed) enroll.Files {
+			n.write(t, n.cert(".key"), handOver(t, n.authority.ca, nodeName, -day, day).keyPEM(t))
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca)}}
+		}, "is for another key than the one here"},
+		"no key anywhere": {func(_ *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca)}}
+		}, "the private key is missing"},
+		"expired": {func(t *testing.T, n *node, _ handed) enroll.Files {
+			h := handOver(t, n.authority.ca, nodeName, -3*time.Hour, -time.Hour)
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "has expired on"},
+		"not yet valid": {func(t *testing.T, n *node, _ handed) enroll.Files {
+			h := handOver(t, n.authority.ca, nodeName, time.Hour, day)
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "is not valid before"},
+		"no CA": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert), h.keyPEM(t)}}
+		}, "the CA's certificate is missing"},
+		"a CA that has not signed it": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert), h.keyPEM(t)}, CA: pemOf(otherCA.Certificate())}
+		}, "the CA's certificate is missing"},
+		"--ca is another than the bundle's": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}, CA: pemOf(otherCA.Certificate())}
+		}, "not signed by a trusted CA"},
+		"the configured CA is another": {func(t *testing.T, n *node, h handed) enroll.Files {
+			n.Trust.Roots = []*x509.Certificate{otherCA.Certificate()}
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "not signed by a trusted CA"},
+		"a node's certificate as CA": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert), h.keyPEM(t)}, CA: pemOf(h.cert)}
+		}, "is not a CA's certificate"},
+		"the CA's in the node's place": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.ca)}}
+		}, "there are only certificates of CAs"},
+		"encrypted key": {func(_ *testing.T, _ *node, h handed) enroll.Files {
+			key := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca)}, Key: key}
+		}, "the private key is encrypted"},
+		"encrypted key in the bundle": {func(_ *testing.T, _ *node, h handed) enroll.Files {
+			key := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), key}}
+		}, "the private key is encrypted"},
+		"PKCS#12 with another password": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{h.pkcs12(t, "sesame")}, Password: secret.New("simsim")}
+		}, "the password is not that of the PKCS#12 file"},
+		"PKCS#12 without the password": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{h.pkcs12(t, "sesame")}}
+		}, "has a password, and none was given"},
+		"text": {func(*testing.T, *node, handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{[]byte("Dear Alice,\nplease find attached\n")}}
+		}, "neither PEM nor"},
+		"nothing": {func(*testing.T, *node, handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{{}}}
+		}, "the file is empty"},
+		"nothing as CA": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert), h.keyPEM(t)}, CA: []byte{}}
+		}, "the CA's file: "},
+		"the request": {func(t *testing.T, _ *node, h handed) enroll.Files {
+			csr, err := pki.CSR(h.key, nodeName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return enroll.Files{Certificate: [][]byte{csr}}
+		}, "have the CA sign it"},
+		"another's": {func(t *testing.T, n *node, _ handed) enroll.Files {
+			h := handOver(t, n.authority.ca, "web2.example.com", -day, day)
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, `is for "web2.example.com", not for "web1.example.com"`},
+		"a name with a comma": {func(t *testing.T, n *node, h handed) enroll.Files {
+			n.Name = "web1,DNS:master1"
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "can't be a node's name"},
+		"a name that isn't ASCII": {func(t *testing.T, n *node, h handed) enroll.Files {
+			n.Name = "wéb1.example.com"
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "can't be a node's name"},
+		"older than what is in place": {func(t *testing.T, n *node, h handed) enroll.Files {
+			newer := handOver(t, n.authority.ca, nodeName, -time.Hour, day)
+			if _, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(newer.cert, newer.ca), newer.keyPEM(t)}}); err != nil {
+				t.Fatal(err)
+			}
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+		}, "the certificate in place is newer"},
+		"another name than the settled one": {func(t *testing.T, n *node, h handed) enroll.Files {
+			f := enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+			if _, err := n.Import(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			n.Name = "web2.example.com"
+			return f
+		}, "this machine is enrolled as web1.example.com"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			n := newOfflineNode(t)
+			files := tt.files(t, n, handOver(t, n.authority.ca, nodeName, -day, 300*day))
+			before := n.listing(t)
+			_, err := n.Import(t.Context(), files)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("the error is %v, want one with %q", err, tt.want)
+			}
+			if enroll.IsTemporary(err) {
+				t.Error("it says that trying again helps")
+			}
+			after := n.listing(t)
+			for file, data := range after {
+				if before[file] != data {
+					t.Errorf("%s was changed", file)
+				}
+			}
+			if len(after) != len(before) {
+				t.Errorf("files went: %d before, %d after", len(before), len(after))
+			}
+		})
+	}
+}
+
+// Whoever looks after the key is told, once, also where the machine lost power
+// in between.
+func TestImportTellsHooks(t *testing.T) {
+	n := newOfflineNode(t)
+	var told []string
+	n.Hooks = enroll.Hooks{PostRenew: [][]string{{"tell"}}, Run: func(_ context.Context, _, env []string) (string, error) {
+		told = append(told, strings.Join(env, " "))
+		return "", nil
+	}}
+	h := handOver(t, n.authority.ca, nodeName, -day, 300*day)
+	files := enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+	for range 2 {
+		if _, err := n.Import(t.Context(), files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "ICINGA_HOOK_REASON=imported") {
+		t.Errorf("told was %q, want once, of what was imported", told)
+	}
+}
+
+// A node whose certificate was imported is renewed by its CA like any other.
+func TestImportedIsRenewed(t *testing.T) {
+	n := newOfflineNode(t)
+	n.Endpoints = []enroll.Endpoint{{Name: "master1", Address: "192.0.2.1:5665"}}
+	n.Tickets = []enroll.TicketSource{enroll.TicketNone}
+	h := handOver(t, n.authority.ca, nodeName, -380*day, 10*day)
+	if _, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}); err != nil {
+		t.Fatal(err)
+	}
+	if r := n.mustEnsure(t); !r.Renewed || r.Certificate.Fingerprint == pki.Fingerprint(h.cert) {
+		t.Errorf("not renewed: %+v", r)
+	}
+	if read(t, n.cert(".key")) != string(h.keyPEM(t)) {
+		t.Error("the key was replaced, though nobody makes its users read a new one")
+	}
+}
+
+func TestPrepareCSR(t *testing.T) {
+	n := newOfflineNode(t)
+	subject := pkix.Name{CommonName: "ignored", Organization: []string{"Example, Ltd"}, OrganizationalUnit: []string{"Ops"}}
+	p, err := n.PrepareCSR(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(read(t, p.CSR)))
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil || csr.CheckSignature() != nil || csr.Subject.String() != `CN=web1.example.com,OU=Ops,O=Example\, Ltd` {
+		t.Fatalf("the request is %+v (%v)", csr, err)
+	}
+	key := read(t, p.Key)
+	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); err != nil || read(t, p.Key) != key {
+		t.Errorf("the key was replaced (%v)", err)
+	}
+	cert, err := n.authority.ca.Sign(csr.PublicKey, nodeName, time.Now().Add(-time.Minute), time.Now().Add(day))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(cert)}, CA: pemOf(n.authority.ca.Certificate())}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPrepareCSRRefuses(t *testing.T) {
+	tests := map[string]struct {
+		prepare func(t *testing.T, n *node) pkix.Name
+		want    string
+	}{
+		"a name with a comma":     {func(_ *testing.T, n *node) pkix.Name { n.Name = "a,b"; return pkix.Name{} }, "can't be a node's name"},
+		"a name that isn't ASCII": {func(_ *testing.T, n *node) pkix.Name { n.Name = "wéb1"; return pkix.Name{} }, "can't be a node's name"},
+		"an organization of two lines": {func(*testing.T, *node) pkix.Name {
+			return pkix.Name{Organization: []string{"a\nb"}}
+		}, "can't be an organization"},
+		"a long unit": {func(*testing.T, *node) pkix.Name {
+			return pkix.Name{OrganizationalUnit: []string{strings.Repeat("a", 65)}}
+		}, "can't be an organization"},
+		"a key that is none": {func(t *testing.T, n *node) pkix.Name { n.write(t, n.cert(".key"), []byte("mine")); return pkix.Name{} }, "is not replaced"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			n := newOfflineNode(t)
+			subject := tt.prepare(t, n)
+			before := n.listing(t)
+			_, err := n.PrepareCSR(t.Context(), subject)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("the error is %v, want one with %q", err, tt.want)
+			}
+			if after := n.listing(t); len(after) != len(before) || after[n.cert(".key")] != before[n.cert(".key")] {
+				t.Errorf("files were changed: %d before, %d after", len(before), len(after))
+			}
+		})
+	}
+}
+
+// Nobody is asked for the name: a machine that has none of its own says so.
+func TestNameOfARequest(t *testing.T) {
+	n := newOfflineNode(t)
+	n.Director, n.Name = n.director, ""
+	n.director.parameters = nil
+	p, err := n.PrepareCSR(t.Context(), pkix.Name{})
+	if err != nil || p.Name != "Web1.Example.COM" {
+		t.Errorf("the name is %q (%v), want the FQDN", p.Name, err)
+	}
+}
