@@ -87,9 +87,12 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, refused{err}
 	}
-	is, err := n.compare(ctx, b)
-	if err != nil || is {
-		return outcome{text: "it is in place already: " + n.certFile()}, err
+	same, err := n.compare(ctx, b)
+	if err != nil {
+		return outcome{}, err
+	}
+	if same {
+		return says("it is in place already: %s", n.certFile())
 	}
 	ca, err := n.rememberCA(signer, issued)
 	if err != nil {
@@ -131,9 +134,9 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 		if err != nil {
 			return pki.Bundle{}, fmt.Errorf("the key's file: %w", err)
 		}
-		return withKey(key, f.Password, files)
+		return n.bundleOf(key, f.Password, files)
 	}
-	b, err := pki.ParseBundle(nil, f.Password, files...)
+	b, err := n.bundleOf(nil, f.Password, files)
 	if err == nil && b.Key != nil {
 		return b, nil
 	}
@@ -142,7 +145,7 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 		return pki.Bundle{}, herr
 	}
 	for _, key := range here {
-		if b, err := withKey(key, f.Password, files); err == nil {
+		if b, err := n.bundleOf(key, f.Password, files); err == nil {
 			return b, nil
 		}
 	}
@@ -152,9 +155,23 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 	return pki.Bundle{}, n.noKey(b.Certificate, len(here))
 }
 
-func withKey(key crypto.Signer, password secret.Text, files [][]byte) (pki.Bundle, error) {
-	b, err := pki.ParseBundle(key.Public(), password, files...)
-	b.Key = key
+// bundleOf reads the files, for this key if one is given. The CA need not be in
+// them where it is known.
+func (n *node) bundleOf(key crypto.Signer, password secret.Text, files [][]byte) (pki.Bundle, error) {
+	var public crypto.PublicKey
+	if key != nil {
+		public = key.Public()
+	}
+	b, err := pki.ParseBundle(public, password, files...)
+	if known := n.trust().Roots; err != nil && len(known) > 0 {
+		complete, cerr := pki.ParseBundle(public, password, append(files[:len(files):len(files)], pki.EncodeCertificates(known...))...)
+		if cerr == nil {
+			b, err = complete, nil
+		}
+	}
+	if key != nil {
+		b.Key = key
+	}
 	return b, err
 }
 

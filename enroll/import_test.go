@@ -114,6 +114,10 @@ func TestImportTakes(t *testing.T) {
 			n.write(t, n.cert(".key"), h.keyPEM(t))
 			return enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, CA: pemOf(h.ca)}
 		},
+		"the certificate alone, where the CA is configured": func(t *testing.T, n *node, h handed) enroll.Files {
+			n.Trust.Roots = []*x509.Certificate{h.ca}
+			return enroll.Files{Certificate: [][]byte{h.cert.Raw}, Key: h.keyPEM(t)}
+		},
 		"for the key of a waiting request, one of several": func(t *testing.T, n *node, h handed) enroll.Files {
 			n.write(t, n.state("request.key"), h.keyPEM(t))
 			other := handOver(t, n.authority.ca, "web2.example.com", -day, day)
@@ -226,7 +230,7 @@ func TestImportRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return enroll.Files{Certificate: [][]byte{csr}}
+			return enroll.Files{Certificate: [][]byte{csr}, CA: pemOf(h.ca)}
 		}, "have the CA sign it"},
 		"another's": {func(t *testing.T, n *node, _ handed) enroll.Files {
 			h := handOver(t, n.authority.ca, "web2.example.com", -day, day)

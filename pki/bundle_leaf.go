@@ -15,7 +15,7 @@ func (p *parts) leaf(key crypto.PublicKey) (*x509.Certificate, error) {
 	keys := p.publicKeys(key)
 	found := p.candidates(keys)
 	switch {
-	case len(p.certificates) == 0 && p.hasCSR:
+	case p.hasCSR && len(p.candidates(nil)) == 0:
 		return nil, permanent("there is a certificate request (CSR) and no certificate: have the CA sign it, and give what it returns")
 	case len(p.certificates) == 0:
 		return nil, permanent("there is no certificate in it: give the signed certificate and the CA's")

@@ -69,6 +69,8 @@ func TestScript(t *testing.T) {
 		"filemode":     cmdFileMode,
 		"ls":           cmdList,
 		"edit":         cmdEdit,
+		"signcsr":      cmdSignCSR,
+		"apiuser":      cmdAPIUser,
 	})
 }
 
