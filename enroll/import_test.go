@@ -285,8 +285,39 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// Whoever looks after the key is told, once, also where the machine lost power
-// in between.
+// Of several CAs in what was handed over the one that has signed is believed,
+// and shown to the agent.
+func TestImportBelievesNoOtherCA(t *testing.T) {
+	other, err := pkitest.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alien := pemOf(other.Certificate())
+	for what, pinned := range map[string]bool{"no CA is configured": false, "the CA is configured": true} {
+		t.Run(what, func(t *testing.T) {
+			n := newOfflineNode(t)
+			h := handOver(t, n.authority.ca, nodeName, -day, 300*day)
+			f := enroll.Files{Certificate: [][]byte{alien, pemOf(h.cert, h.ca), h.keyPEM(t)}}
+			if pinned {
+				n.Trust.Pins = []pki.Pin{pki.PublicKeyPin(h.ca)}
+				f.CA = alien
+			}
+			if _, err := n.Import(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			if read(t, filepath.Join(n.CertsDir, "ca.crt")) != string(pemOf(h.ca)) {
+				t.Error("ca.crt has another than the CA that has signed")
+			}
+			later := handOver(t, other, nodeName, -time.Minute, day)
+			f = enroll.Files{Certificate: [][]byte{pemOf(later.cert, later.ca), later.keyPEM(t)}}
+			if _, err := n.Import(t.Context(), f); err == nil {
+				t.Error("the other CA is believed")
+			}
+		})
+	}
+}
+
+// Whoever looks after the key is told, once, however often the same is imported.
 func TestImportTellsHooks(t *testing.T) {
 	n := newOfflineNode(t)
 	var told []string

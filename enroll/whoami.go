@@ -11,8 +11,10 @@ import (
 // WhoAmI asks the parents' API, one after the other until one answers, who this
 // node's certificate makes it, and returns who has answered, where.
 //
-// It is for API clients. An agent's certificate isn't shown to its parents
-// beside the agent: that is an error.
+// It is for API clients. An agent's certificate is an error: it speaks for an
+// endpoint, and is shown to the parents by the agent alone. (Observed on Icinga
+// 2.13.6: an HTTP request with it is no more than answered, the agent's own
+// connection stays.)
 //
 // A parent that knows nobody of this certificate is an error that is
 // [pki.UnauthorizedError].
@@ -23,7 +25,7 @@ func (e *Enroller) WhoAmI(ctx context.Context) (pki.Identity, string, error) {
 	}
 	defer n.close()
 	if n.registered() || n.state.Elsewhere || n.state.Agent.Applied != nil {
-		return pki.Identity{}, "", fmt.Errorf("%s is an Icinga agent: a parent that is shown its certificate would take the connection for the agent's, so it isn't shown. whoami is for certificates of API clients; \"icinga-enroll verify\" looks after an agent", n.name)
+		return pki.Identity{}, "", fmt.Errorf("%s is an Icinga agent: its certificate speaks for this endpoint, and only the agent shows it to the parents. whoami is for certificates of API clients; \"icinga-enroll verify\" looks after an agent", n.name)
 	}
 	eps, err := n.candidates()
 	if err != nil {

@@ -211,3 +211,18 @@ func TestSweepRemovesOnlyWhatAKilledWriterLeft(t *testing.T) {
 		t.Errorf("left are %v (%v)", names, err)
 	}
 }
+
+func TestCreateFileReplacesNothing(t *testing.T) {
+	d := openDir(t, ownFolder(t))
+	write(t, d, "old", "mine")
+	if err := d.CreateFile("old", []byte("other"), 0o600); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("the error is %v, want fs.ErrExist", err)
+	}
+	if err := d.CreateFile("new", []byte("text"), 0o600); err != nil {
+		t.Error(err)
+	}
+	if read(t, d, "old") != "mine" || read(t, d, "new") != "text" {
+		t.Errorf("old holds %q, new %q", read(t, d, "old"), read(t, d, "new"))
+	}
+	wantNames(t, d, "new", "old")
+}
