@@ -63,7 +63,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 	if n.pair.bare {
 		return n.restoreCA(out)
 	}
-	return out, nil
+	return n.keepOwner(out)
 }
 
 // findPair reads the pair in the certs folder. What is no use is as good as
@@ -141,7 +141,7 @@ func expiredOf(p *pair, now time.Time) *x509.Certificate {
 
 // restoreCA puts back the CA's certificate, without which the agent won't start.
 func (n *node) restoreCA(out outcome) (outcome, error) {
-	owner, err := n.certs.Owner()
+	owner, err := n.owner(caFile)
 	if err != nil {
 		return outcome{}, err
 	}

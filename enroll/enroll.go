@@ -22,6 +22,7 @@ import (
 
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
 )
 
@@ -51,6 +52,12 @@ type Settings struct {
 	Agent      AgentSettings
 
 	KeyType pki.KeyType // zero: pki.ECDSAP256
+
+	// APIClient: the certificate is a program's that uses the Icinga 2 API. No
+	// host is registered for it, and no host and no endpoint may have its name.
+	APIClient  bool
+	Owner      platform.Owner // of the certificate's files and folder; zero: the folder's
+	GroupReads bool           // the owner's group may read the key
 
 	StateDir string // this program's own folder
 	CertsDir string // the Icinga agent's: <CN>.key, <CN>.crt, ca.crt
@@ -178,6 +185,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.adopt, canWait: true},
 		{name: "agent", do: n.undoHalf, canWait: true, always: true},
+		{name: "client", do: n.checkClient},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true},
@@ -215,6 +223,7 @@ func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	err = n.walk(ctx, []step{
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.findPair},
+		{name: "client", do: n.checkClient},
 		{name: "trust", do: n.checkEndpoints},
 		{name: "plan", do: n.plan},
 	})

@@ -103,7 +103,7 @@ func (n *node) load(context.Context) (_ outcome, err error) {
 	if n.certs, err = platform.MakeDir(n.CertsDir, 0o750); err != nil {
 		return outcome{}, err
 	}
-	if err := errors.Join(n.dir.Sweep(), n.certs.Sweep()); err != nil {
+	if err := errors.Join(n.dir.Sweep(), n.certs.Sweep(), n.giveFolder()); err != nil {
 		return outcome{}, err
 	}
 	if n.state.Name == "" {
@@ -222,7 +222,7 @@ func (n *node) nothingDue() bool {
 // this host. Who is registered with a key that is elsewhere needs one as soon
 // as there is no certificate left to show; an Icinga Web user reads it back.
 func (n *node) registrationKnown() bool {
-	return n.Director == nil || n.registered() || !n.canRegister() && !slices.Contains(n.sources(), TicketSelfService) ||
+	return n.APIClient || n.Director == nil || n.registered() || !n.canRegister() && !slices.Contains(n.sources(), TicketSelfService) ||
 		n.state.Elsewhere && n.pair != nil && !n.Reregister && n.Controller == nil
 }
 

@@ -73,13 +73,8 @@ func (n *node) finishSwitch(p *pair, ca []*x509.Certificate) (*pair, error) {
 	return p, n.settleSwitch(p)
 }
 
-// install writes CA, key and certificate, each as a whole, with the owner of
-// the folder, which is the agent's user.
+// install writes CA, key and certificate, each as a whole.
 func (n *node) install(p *pair, ca []*x509.Certificate) error {
-	owner, err := n.certs.Owner()
-	if err != nil {
-		return err
-	}
 	keyPEM, err := pki.EncodeKey(p.key)
 	if err != nil {
 		return err
@@ -90,11 +85,15 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 		perm fs.FileMode
 	}{
 		{caFile, pki.EncodeCertificates(ca...), 0o644},
-		{n.name + ".key", keyPEM, 0o600},
+		{n.name + ".key", keyPEM, n.keyMode()},
 		{n.name + ".crt", pki.EncodeCertificates(p.cert), 0o644},
 	} {
 		if old, err := n.certs.ReadFile(f.name); err == nil && bytes.Equal(old, f.data) {
 			continue
+		}
+		owner, err := n.owner(f.name)
+		if err != nil {
+			return err
 		}
 		if err := n.certs.WriteFile(f.name, f.data, f.perm, owner); err != nil {
 			return fmt.Errorf("the new certificate can't be put in place (the next run tries again): %w", err)

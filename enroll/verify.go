@@ -34,6 +34,10 @@ func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 		return e.notBegun(err), err
 	}
 	defer n.close()
+	if n.APIClient { // no agent has it, and no parent a connection with it
+		err = n.walk(ctx, []step{{name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}})
+		return n.report(err), err
+	}
 	err = n.walk(ctx, []step{
 		{name: "identity", do: n.identity},
 		{name: "certificate", do: n.verifyCertificate},

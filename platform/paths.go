@@ -8,6 +8,8 @@
 // folder can't make root read or write anywhere else.
 package platform
 
+import "path/filepath"
+
 // Paths are the places where the users of this operating system expect things.
 // All are absolute.
 type Paths struct {
@@ -15,4 +17,12 @@ type Paths struct {
 	State  string // the folder for what must not be lost
 	Certs  string // the folder in which the Icinga agent looks for certificates
 	Agent  string // the folder of the Icinga agent's configuration
+}
+
+// Instance returns the places of one of several identities of this machine: a
+// configuration beside the first one's, and a state of its own.
+func (p Paths) Instance(name string) Paths {
+	p.Config = filepath.Join(filepath.Dir(p.Config), name+".yml")
+	p.State = filepath.Join(p.State, "instances", name)
+	return p
 }

@@ -78,7 +78,9 @@ func (c *loaded) enroller(observe func(enroll.Step)) (*enroll.Enroller, func(), 
 	if director == nil {
 		return e, func() {}, nil
 	}
-	e.Director = director
+	if !c.isClient() { // who is no host has nothing to ask there but whether it has become one
+		e.Director = director
+	}
 	controller, err := c.controller()
 	if err != nil {
 		return nil, nil, coded{err, exitUsage}
@@ -108,6 +110,8 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		CertsDir:   c.Paths.Certs,
 	}
 	return s, errors.Join(
+		c.checkInstance(),
+		c.readProfile(&s),
 		c.checkHost(),
 		c.readVars(&s),
 		c.checkChoices(),
@@ -167,6 +171,7 @@ func (c *loaded) checkChoices() error {
 		key, value string
 		known      []string
 	}{
+		{"profile", c.Profile, []string{profileAgent, profileClient}},
 		{"agent.manage", c.Agent.Manage, []string{"auto", "always", "never"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -175,7 +180,7 @@ func (c *loaded) checkChoices() error {
 			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
 		}
 	}
-	if c.Director.URL == "" && !c.offline && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
+	if c.Director.URL == "" && !c.offline && !c.isClient() && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
 		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
-	"icinga-enroll/platform"
 	"icinga-enroll/platform/service"
 )
 
@@ -130,7 +129,7 @@ func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 	if err != nil {
 		return unknown("%s", err)
 	}
-	dead, err := serviceIsDead(cmd.Context(), dir)
+	dead, err := serviceIsDead(cmd.Context(), instanceOf(cmd.Flags()), dir)
 	if err != nil {
 		return unknown("%s", err)
 	}
@@ -141,15 +140,15 @@ func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 
 // serviceIsDead reports whether a daemon should care for dir and doesn't. The
 // service's is the usual folder, or one that a daemon has cared for before.
-func serviceIsDead(ctx context.Context, dir string) (bool, error) {
+func serviceIsDead(ctx context.Context, in instance, dir string) (bool, error) {
 	running, err := enroll.Running(dir)
 	if running || err != nil {
 		return false, err
 	}
-	if dir != platform.DefaultPaths().State && !enroll.HasRun(dir) {
+	if dir != in.paths.State && !enroll.HasRun(dir) {
 		return false, nil
 	}
-	expected, err := service.Expected(ctx, serviceName)
+	expected, err := service.Expected(ctx, in.service)
 	return expected && err == nil, nil // no service manager that can be asked: no service is expected
 }
 
@@ -176,7 +175,7 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
 	}
 	if dead {
-		raise(stateCritical, "the service icinga-enroll is enabled but doesn't run")
+		raise(stateCritical, "its service is enabled but doesn't run")
 	}
 	e := s.LastError
 	switch {

@@ -16,7 +16,7 @@ import (
 // and takes the level from the beginning of a line. A service of Windows has no
 // standard error: it writes text to the event log, which has time and level.
 func (c *loaded) logger(w io.Writer) hclog.Logger {
-	events, err := service.EventLog(serviceName)
+	events, err := service.EventLog(c.instance.service)
 	journal := os.Getenv("JOURNAL_STREAM") != "" && c.Log.Format == "text"
 	switch {
 	case events != nil:

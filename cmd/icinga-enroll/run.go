@@ -43,7 +43,7 @@ func runDaemon(cmd *cobra.Command, _ []string) error {
 	if err := d.configure(); err != nil {
 		return err
 	}
-	return service.Serve(serviceName, d.serve)
+	return service.Serve(instanceOf(cmd.Flags()).service, d.serve)
 }
 
 // daemon is the program that stays.

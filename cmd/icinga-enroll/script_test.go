@@ -249,6 +249,7 @@ func (s *script) fault(w http.ResponseWriter, r *http.Request) bool {
 
 // director drop|delete HOST
 // director rename HOST NEW
+// director user NAME PASSWORD-FILE (of Icinga Web, with all permissions)
 // director register HOST (by somebody else)
 // director answer CALL STATUS CONTENT-TYPE FILE (from now on; with FILE "-" the connection is cut)
 // director heal
@@ -261,6 +262,10 @@ func cmdDirector(ts *testscript.TestScript, _ bool, args []string) {
 		s.Director.DeleteHost(args[1])
 	case "rename":
 		s.Director.RenameHost(args[1], args[2])
+	case "user":
+		password := strings.TrimSpace(ts.ReadFile(args[2]))
+		s.Director.SetUser(selfservicetest.User{Name: args[1], Password: password})
+		s.audit.secret("the Icinga Web user's password", password)
 	case "register":
 		s.Director.SetHost(selfservicetest.Host{Name: args[1], Template: "Linux agent", Key: strings.Repeat("e", 40)})
 	case "answer":

@@ -14,6 +14,9 @@ import (
 )
 
 func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
+	if c.isClient() { // a credential of the machine's is its agent's
+		return nil
+	}
 	if s.TemplateKey, err = c.readSecret("director.template_key", c.Director.TemplateKey, c.Director.TemplateKeyFile); err != nil {
 		return err
 	}

@@ -14,8 +14,6 @@ import (
 	"icinga-enroll/platform/service"
 )
 
-const serviceName = "icinga-enroll"
-
 // Exit codes of "service status", those of the Linux Standard Base.
 const (
 	exitNotRunning   = 3
@@ -81,16 +79,16 @@ func installService(cmd *cobra.Command, _ []string) error {
 		return usage("--config: %w", err)
 	}
 	err = service.Install(cmd.Context(), service.Config{
-		Name:        serviceName,
+		Name:        c.instance.service,
 		Description: "Icinga enrolment and certificate renewal",
-		Arguments:   []string{"--config", file, "run"},
+		Arguments:   append(c.instance.arguments(file), "run"),
 		WritePaths:  c.writePaths(),
 		OtherPaths:  c.otherPaths(),
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "service %s: installed, with %s\n", serviceName, file)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "service %s: installed, with %s\n", c.instance.service, file)
 	return err
 }
 
@@ -137,10 +135,11 @@ func newServiceVerb(name, short, outcome string, do func(ctx context.Context, na
 		Example: "  icinga-enroll service " + name,
 		Args:    cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
-			if err := do(cmd.Context(), serviceName); err != nil {
+			name := instanceOf(cmd.Flags()).service
+			if err := do(cmd.Context(), name); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s\n", serviceName, outcome)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s\n", name, outcome)
 			return err
 		}),
 	}
@@ -159,11 +158,12 @@ Exit code: 0 running, 3 stopped or failed, 4 not installed.`,
 }
 
 func serviceStatus(cmd *cobra.Command, _ []string) error {
-	state, err := service.Status(cmd.Context(), serviceName)
+	name := instanceOf(cmd.Flags()).service
+	state, err := service.Status(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
-	enabled, err := service.Enabled(cmd.Context(), serviceName)
+	enabled, err := service.Enabled(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func serviceStatus(cmd *cobra.Command, _ []string) error {
 	if state == service.NotInstalled {
 		boot = ""
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s%s\n", serviceName, state, boot); err != nil {
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "service %s: %s%s\n", name, state, boot); err != nil {
 		return err
 	}
 	switch state {

@@ -21,6 +21,7 @@ import (
 // config is the configuration file. It is the one list of what can be set: the
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
+	Profile  string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
 	Director struct {
 		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
@@ -63,7 +64,9 @@ type config struct {
 		KeyFile         string `koanf:"key_file" usage:"the client certificate's key (PEM)"`
 	} `koanf:"api"`
 	Key struct {
-		Type string `koanf:"type" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
+		Type  string `koanf:"type" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
+		Owner string `koanf:"owner" usage:"account that the files of an API client, and their folder, belong to; default: the folder's"`
+		Group string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
 	} `koanf:"key"`
 	Paths struct {
 		State string `koanf:"state" usage:"folder of icinga-enroll's own state"`
@@ -96,9 +99,9 @@ type config struct {
 	} `koanf:"agent"`
 }
 
-func defaults() map[string]any {
-	paths := platform.DefaultPaths()
+func defaults(paths platform.Paths) map[string]any {
 	return map[string]any{
+		"profile":               profileAgent,
 		"ca.ticket":             "self-service",
 		"key.type":              string(pki.ECDSAP256),
 		"paths.state":           paths.State,
@@ -141,6 +144,10 @@ func allSettings() []setting {
 	var all []setting
 	groups := reflect.TypeFor[config]()
 	for group := range groups.Fields() {
+		if group.Type == kindText { // it stands for itself
+			all = append(all, setting{key: group.Tag.Get("koanf"), kind: group.Type, usage: group.Tag.Get("usage")})
+			continue
+		}
 		for field := range group.Type.Fields() {
 			all = append(all, setting{
 				key:    group.Tag.Get("koanf") + "." + field.Tag.Get("koanf"),
@@ -193,17 +200,18 @@ func (l layer) set(key string, value any, origin string) {
 // loaded is the configuration in force, with the origin of each value.
 type loaded struct {
 	config
-	file   string
-	origin map[string]string
-	values map[string]any
+	instance instance
+	file     string
+	origin   map[string]string
+	values   map[string]any
 
 	offline bool // for a verb that enrols nobody: neither a Director nor a pin need be set
 }
 
 // load reads the file, the environment and the flags; the later one wins.
 func load(flags *pflag.FlagSet) (*loaded, error) {
-	file, _ := flags.GetString("config")
-	fromFile, err := fileLayer(file, flags.Changed("config"))
+	in := instanceOf(flags)
+	fromFile, err := fileLayer(in.paths.Config, in.asked)
 	if err != nil {
 		return nil, err
 	}
@@ -212,10 +220,10 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 		return nil, err
 	}
 	base := newLayer()
-	for key, value := range defaults() {
+	for key, value := range defaults(in.paths) {
 		base.set(key, value, "default")
 	}
-	c := &loaded{file: file, origin: map[string]string{}}
+	c := &loaded{instance: in, file: in.paths.Config, origin: map[string]string{}}
 	k := koanf.New(".")
 	for _, l := range []layer{base, fromFile, fromEnv, flagLayer(flags)} {
 		if err := k.Load(confmap.Provider(l.values, "."), nil); err != nil {
@@ -225,10 +233,7 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 			c.origin[key] = origin
 		}
 	}
-	if data := k.String("agent.data_dir"); data != "" && c.origin["paths.certs"] == "default" {
-		_ = k.Set("paths.certs", filepath.Join(data, "certs")) // a valid key
-		c.origin["paths.certs"] = "agent.data_dir"
-	}
+	c.derive(k)
 	c.values = k.All()
 	// Every layer has known keys and right types by now: nothing is left that
 	// koanf could decode weakly or drop.
@@ -236,6 +241,24 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 		return nil, usage("configuration: %w", err)
 	}
 	return c, c.refuseReadable(fromFile)
+}
+
+// derive sets the defaults that depend on other settings.
+func (c *loaded) derive(k *koanf.Koanf) {
+	set := func(key string, value any, origin string) {
+		if c.origin[key] == "default" {
+			_ = k.Set(key, value) // a valid key
+			c.origin[key] = origin
+		}
+	}
+	switch data := k.String("agent.data_dir"); {
+	case k.String("profile") == profileClient:
+		set("paths.certs", filepath.Join(k.String("paths.state"), "certs"), "paths.state")
+		set("ca.ticket", []string{"none"}, "profile")
+		set("agent.manage", "never", "profile")
+	case data != "":
+		set("paths.certs", filepath.Join(data, "certs"), "agent.data_dir")
+	}
 }
 
 // where names a setting and the place where it was set, for an error message.

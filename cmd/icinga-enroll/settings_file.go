@@ -44,6 +44,12 @@ func (l layer) read(file string, root *yaml.Node) error {
 		if isNull(value) {
 			continue
 		}
+		if _, single := findSetting(func(s setting) bool { return s.key == group.Value }); single && !strings.Contains(group.Value, ".") {
+			if err := l.readSetting(file, group.Value, group.Line, value); err != nil {
+				return err
+			}
+			continue
+		}
 		if value.Kind != yaml.MappingNode {
 			return usage("%s:%d: %q is not a group of settings; these are: %s", file, group.Line, group.Value, strings.Join(siblings(""), ", "))
 		}

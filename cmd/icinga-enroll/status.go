@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
-	"icinga-enroll/platform"
 )
 
 func newStatus() *cobra.Command {
@@ -76,7 +75,7 @@ func stateDir(cmd *cobra.Command) (string, error) {
 	case errors.Is(err, fs.ErrPermission) && cmd.Flags().Changed("paths-state"):
 		return cmd.Flags().GetString("paths-state")
 	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("config"):
-		return platform.DefaultPaths().State, nil
+		return instanceOf(cmd.Flags()).paths.State, nil
 	}
 	return "", err
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"icinga-enroll/platform"
+)
+
+// instance is one of several identities that a machine may have.
+type instance struct {
+	name    string // "": the machine's first, or only, one
+	paths   platform.Paths
+	asked   bool   // somebody has named the instance or its file: that has to be there
+	service string // its name with the service manager
+}
+
+// instanceOf is what --instance and --config say.
+func instanceOf(flags *pflag.FlagSet) instance {
+	in := instance{paths: platform.DefaultPaths(), asked: flags.Changed("config"), service: "icinga-enroll"}
+	if f := flags.Lookup("instance"); f != nil && f.Changed {
+		in.name, in.asked = f.Value.String(), true
+		in.paths = in.paths.Instance(in.name)
+		in.service += "-" + in.name
+	}
+	if flags.Changed("config") {
+		in.paths.Config, _ = flags.GetString("config")
+	}
+	return in
+}
+
+// arguments begin the command line of a program that is this instance.
+func (in instance) arguments(file string) []string {
+	if in.name == "" {
+		return []string{"--config", file}
+	}
+	return []string{"--instance", in.name, "--config", file}
+}
+
+// instanceName is a flag's value: a part of a file's and of a service's name.
+type instanceName string
+
+func (i *instanceName) Set(name string) error {
+	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	switch {
+	case name == "" || strings.Trim(name, known) != "":
+		return errors.New("want letters, digits, \"-\" and \"_\"")
+	case strings.EqualFold(name, "config"):
+		return errors.New("the file of that name is the configuration without --instance")
+	}
+	*i = instanceName(name)
+	return nil
+}
+
+func (i *instanceName) String() string { return string(*i) }
+
+func (i *instanceName) Type() string { return "name" }
+
+// checkInstance keeps the files of two instances apart.
+func (c *loaded) checkInstance() error {
+	first := platform.DefaultPaths()
+	switch {
+	case c.instance.name == "":
+		return nil
+	case filepath.Clean(c.Paths.State) == filepath.Clean(first.State):
+		return usage("%s is that of the instance without a name: remove the setting, or set another folder", c.where("paths.state"))
+	case c.origin["paths.certs"] == "default":
+		return usage("--instance %s: an agent beside this machine's own has its certificate elsewhere: set agent.data_dir or paths.certs, or profile: api-client", c.instance.name)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"icinga-enroll/platform"
+	"icinga-enroll/selfservice"
+)
+
+// checkClient refuses the name of an endpoint or a host to an API client, before
+// the CA is asked for anything: with a certificate of that name it could act as
+// it. A Director that doesn't answer is no reason not to renew a certificate.
+func (n *node) checkClient(ctx context.Context) (outcome, error) {
+	if !n.APIClient || n.pair != nil && n.nothingDue() {
+		return outcome{}, nil
+	}
+	if err := n.notAnEndpoint(); err != nil {
+		return outcome{}, err
+	}
+	if n.Controller == nil {
+		return outcome{}, nil
+	}
+	_, err := n.Controller.Host(ctx, n.name)
+	switch {
+	case err == nil:
+		return outcome{}, fmt.Errorf("the Director has a host %q: an API client with a certificate of that name could act as it; set another host.name", n.name)
+	case errors.Is(err, selfservice.ErrNoHost):
+		return says("the Director has no host %s", n.name)
+	case n.pair == nil:
+		return outcome{}, fmt.Errorf("whether %s is a host of the Director's: %w", n.name, err)
+	}
+	n.setback = err
+	return warns("whether %s has become a host of the Director's isn't known: %s", n.name, err)
+}
+
+// notAnEndpoint goes by the settings alone.
+func (n *node) notAnEndpoint() error {
+	known := map[string]string{n.API.Name: "api.address"}
+	for _, p := range n.Agent.Parents {
+		known[p.Name] = "agent.parents"
+	}
+	for _, ep := range n.Endpoints {
+		known[ep.Name] = "ca.endpoints"
+	}
+	for name, setting := range known {
+		if strings.EqualFold(name, n.name) {
+			return fmt.Errorf("%q is the name of an Icinga endpoint (%s): an API client with a certificate of that name could act as it; set another host.name", n.name, setting)
+		}
+	}
+	return nil
+}
+
+// owner is whose the file name is to be: the folder's, which in the Icinga
+// agent's is the agent's user, or who is to use the key. The CA's certificate
+// may be others' as well.
+func (n *node) owner(name string) (platform.Owner, error) {
+	folder, err := n.certs.Owner()
+	if name == caFile {
+		return folder, err
+	}
+	return n.Owner.Or(folder), err
+}
+
+func (n *node) keyMode() fs.FileMode {
+	if n.GroupReads {
+		return 0o640
+	}
+	return 0o600
+}
+
+// giveFolder gives the certs folder to who is to read in it, where it is this
+// program's own or holds nothing yet. Anybody else's folder stays theirs.
+func (n *node) giveFolder() error {
+	if n.Owner == (platform.Owner{}) {
+		return nil
+	}
+	names, err := n.certs.Names()
+	if err != nil || len(names) > 0 && !n.certsAreOurs() {
+		return err
+	}
+	return n.certs.Give(n.Owner)
+}
+
+// certsAreOurs reports whether the certs folder is in this program's own.
+func (n *node) certsAreOurs() bool {
+	inside, err := filepath.Rel(n.StateDir, n.CertsDir)
+	return err == nil && filepath.IsLocal(inside)
+}
+
+// keepOwner makes a change of the settings good on the files that are there.
+func (n *node) keepOwner(out outcome) (outcome, error) {
+	if n.Owner == (platform.Owner{}) {
+		return out, nil
+	}
+	for name, perm := range map[string]fs.FileMode{n.name + ".key": n.keyMode(), n.name + ".crt": 0o644} {
+		owner, err := n.owner(name)
+		if err != nil {
+			return outcome{}, err
+		}
+		mode, has, err := n.certs.Attributes(name)
+		if err != nil {
+			return outcome{}, err
+		}
+		if mode.Perm() == perm && has == owner {
+			continue
+		}
+		data, err := n.certs.ReadFile(name)
+		if err == nil {
+			err = n.certs.WriteFile(name, data, perm, owner)
+		}
+		if err != nil {
+			return outcome{}, err
+		}
+		out.changed = true
+	}
+	if out.changed {
+		out.text += "; its files were given to their account"
+	}
+	return out, nil
+}
