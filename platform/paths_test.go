@@ -22,3 +22,12 @@ func TestPathsOnLinuxStay(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// Two instances share neither configuration nor state.
+func TestPathsOfAnInstance(t *testing.T) {
+	got := Paths{Config: "/etc/icinga-enroll/config.yml", State: "/var/lib/icinga-enroll", Certs: "/certs", Agent: "/agent"}.Instance("grafana")
+	want := Paths{filepath.FromSlash("/etc/icinga-enroll/grafana.yml"), filepath.FromSlash("/var/lib/icinga-enroll/instances/grafana"), "/certs", "/agent"}
+	if got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

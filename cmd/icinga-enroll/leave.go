@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"icinga-enroll/enroll"
+)
+
+func newLeave() *cobra.Command {
+	var o enroll.LeaveOptions
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "leave",
+		Short: "Take this machine out of Icinga: its host, its certificate, its state",
+		Long: `For machines that come and go. With director.user the host is deleted in the
+Director, which is deployed only with --deploy; then key, certificate, request,
+host key, state and status are removed here. The configuration stays, that of
+the Icinga agent too. Without director.user, or with --local, no server is asked,
+and what remains for somebody to do is said. Where the Director can't be
+reached nothing is removed (exit 75). Run again it does what is left to do.
+
+The service has to be stopped before: "icinga-enroll service stop".
+
+` + leaveExitHelp,
+		Example: "  icinga-enroll service stop && icinga-enroll leave --yes",
+		Args:    cobra.NoArgs,
+		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return leave(cmd, o, yes) }),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Deploy, "deploy", false, "have the Director deploy, and wait until the master has taken it")
+	flags.BoolVar(&o.Local, "local", false, "ask no server: the host stays in the Director")
+	flags.BoolVar(&yes, "yes", false, "don't ask; needed where there is no terminal to ask on")
+	cmd.MarkFlagsMutuallyExclusive("deploy", "local")
+	addSettings(flags)
+	return cmd
+}
+
+const leaveExitHelp = `Exit codes:
+  0   left (or nothing to do)
+  1   failed, somebody must act: the error says what to do
+  2   usage or configuration
+  75  failed for now, trying again later may help
+`
+
+func leave(cmd *cobra.Command, o enroll.LeaveOptions, yes bool) error {
+	lines := newLines(cmd.OutOrStdout(), false)
+	defer lines.close()
+	e, done, err := newEnroller(cmd, lines.observe)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if o.Deploy && e.Controller == nil {
+		return usage("--deploy takes director.url, director.user and director.password_file")
+	}
+	if !yes {
+		if err := askToLeave(cmd, e, o); err != nil {
+			return err
+		}
+	}
+	return e.Leave(cmd.Context(), o)
+}
+
+// askToLeave is an error unless somebody says yes.
+func askToLeave(cmd *cobra.Command, e *enroll.Enroller, o enroll.LeaveOptions) error {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return usage("there is no terminal to ask on whether this machine shall leave: add --yes")
+	}
+	what := "this machine's key, certificate and state (" + e.StateDir + ")"
+	if e.Controller != nil && !o.Local && !e.APIClient {
+		what = "this machine's host in the Director, and " + what
+	}
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "Remove %s? [y/N] ", what); err != nil {
+		return err
+	}
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // without one: no
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was removed: the answer was not y")
+	}
+	return nil
+}
