@@ -99,7 +99,7 @@ func (n *node) decideParameters(ctx context.Context) (*selfservice.Parameters, e
 	case applied == nil || n.Apply && news == "":
 		return told, errors.Join(n.settleNews(""), n.resolve(ctx, *told))
 	case n.Apply || static && news != "":
-		if err := n.reachParents(ctx, *told); err != nil {
+		if err := n.reachParents(ctx, *told); err != nil && movesParents(*applied, *told) {
 			return nil, temporary{fmt.Errorf("the agent stays as it is, since none of its new parents answers as one of the pinned CA (%s): %w", news, err)}
 		}
 		return told, errors.Join(n.settleNews(""), n.resolve(ctx, *told))
@@ -216,6 +216,11 @@ func difference(a, b selfservice.Parameters) string {
 	add("port", a.ListenPort, b.ListenPort)
 	add("resolve_parent_host", a.ResolveParentHost, b.ResolveParentHost)
 	return strings.Join(parts, "; ")
+}
+
+// movesParents reports whether the agent gets other parents with b than with a.
+func movesParents(a, b selfservice.Parameters) bool {
+	return a.ParentZone != b.ParentZone || !slices.Equal(describeParents(a.Parents), describeParents(b.Parents))
 }
 
 // globalZones are those that the agent has besides the packages'.

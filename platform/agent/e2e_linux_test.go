@@ -122,7 +122,7 @@ func TestOwnersAreKept(t *testing.T) {
 	must(t, filepath.WalkDir(a.ConfigDir, func(path string, _ os.DirEntry, err error) error {
 		must(t, err)
 		return os.Lchown(path, agents, agents)
-	}), os.Chown(a.path(zonesName), somebody, agents))
+	}), os.Chown(a.path(zonesName), somebody, agents), os.Chown(a.DataDir, agents, agents))
 	ownerOf := func(a Agent, name string) int {
 		info, err := os.Lstat(a.path(name))
 		must(t, err)
