@@ -126,10 +126,10 @@ func asFarAsKnown(err error) error {
 
 // state asks as every account may; the library would ask for the right to start
 // and stop the service, too.
-func (library) state(_ context.Context, name string) (State, error) {
+func (library) state(ctx context.Context, name string) (State, error) {
 	var status svc.Status
 	err := ask(name, windows.SERVICE_QUERY_STATUS, func(s *mgr.Service) (err error) {
-		status, err = s.Query()
+		status, err = started(ctx, s.Query)
 		return err
 	})
 	switch {
@@ -141,6 +141,27 @@ func (library) state(_ context.Context, name string) (State, error) {
 		return Stopped, nil
 	}
 	return Running, nil
+}
+
+const (
+	startFor  = 30 * time.Second // what the service manager itself gives a service
+	startPoll = 50 * time.Millisecond
+)
+
+// started asks until the service isn't about to start any more, for 30 seconds
+// at most: as long as it is the service manager refuses to stop it.
+func started(ctx context.Context, query func() (svc.Status, error)) (svc.Status, error) {
+	for end := time.Now().Add(startFor); ; {
+		status, err := query()
+		if err != nil || status.State != svc.StartPending || time.Now().After(end) {
+			return status, err
+		}
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-time.After(startPoll):
+		}
+	}
 }
 
 func (library) enable(_ context.Context, name string) error {

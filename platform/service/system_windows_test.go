@@ -1,11 +1,15 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/windows/registry"
+	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/eventlog"
 	"golang.org/x/sys/windows/svc/mgr"
 )
@@ -112,6 +116,34 @@ func TestItIsRestartedWhenItDies(t *testing.T) {
 		}
 		if too, err := s.RecoveryActionsOnNonCrashFailures(); err != nil || !too {
 			t.Errorf("after an error: %v (%v)", too, err)
+		}
+	})
+}
+
+// The manager refuses to stop a service that is about to start: it is waited
+// for, but not for ever.
+func TestServiceThatIsAboutToStartIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		soon := func() (svc.Status, error) {
+			asked++
+			return svc.Status{State: []svc.State{svc.StartPending, svc.StartPending, svc.Running}[asked-1]}, nil
+		}
+		if status, err := started(t.Context(), soon); err != nil || status.State != svc.Running {
+			t.Errorf("it is %v (%v) after %d questions", status.State, err, asked)
+		}
+
+		never := func() (svc.Status, error) { return svc.Status{State: svc.StartPending}, nil }
+		before := time.Now()
+		status, err := started(t.Context(), never)
+		if took := time.Since(before); err != nil || status.State != svc.StartPending || took > time.Minute {
+			t.Errorf("it is %v (%v) after %s", status.State, err, took)
+		}
+
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := started(ctx, never); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
 		}
 	})
 }
