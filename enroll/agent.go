@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 	"icinga-enroll/platform/agent"
 	"icinga-enroll/selfservice"
 )
@@ -91,6 +92,9 @@ type errNotOurs struct{ error }
 // certificate this node's is.
 func (n *node) agent(ctx context.Context) (agent.Agent, error) {
 	s := n.Agent
+	if s.Manage != ManageAlways && s.DataDir == "" && filepath.Clean(n.CertsDir) != platform.DefaultPaths().Certs {
+		return agent.Agent{}, errOther // asking icinga2 takes longer than all else on a node that is enrolled
+	}
 	found, err := agent.Find(ctx, s.Run, n.state.Agent.Installed)
 	complete := s.ConfigDir != "" && s.DataDir != "" && s.Validate != nil && s.Reload != nil
 	switch {
