@@ -119,7 +119,7 @@ func (n *node) deploy(ctx context.Context) (outcome, error) {
 	if err := n.save(); err != nil {
 		return outcome{}, err
 	}
-	return changed("the master has loaded the Director's configuration")
+	return changed("the master has accepted the Director's configuration, and restarts with it")
 }
 
 // deployNow returns once the configuration is active: that the master has got

@@ -45,9 +45,10 @@ type node struct {
 	trying    *trial            // the agent is to follow the Director, on trial
 	addresses map[string]string // of parents, as they were looked up for what is to be applied; nil: nothing was
 
-	reason  string // what a new certificate is: see reasonEnrolled
-	setback error  // what went wrong, though the certificate in force is valid
-	stuck   bool   // a new pair is in the journal and its switch can't be ended: until it is, no other is asked for
+	source  TicketSource // of the ticket that is used
+	reason  string       // what a new certificate is: see reasonEnrolled
+	setback error        // what went wrong, though the certificate in force is valid
+	stuck   bool         // a new pair is in the journal and its switch can't be ended: until it is, no other is asked for
 }
 
 type step struct {

@@ -94,7 +94,7 @@ func (n *node) enrolKey(ctx context.Context, reason string) error {
 	}
 	issued, err := n.ask(ctx, pki.Request{Certificate: n.request.cert, Ticket: ticket})
 	if errors.Is(err, pki.ErrInvalidTicket) {
-		return errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRenamed()), n.rememberRefused(ticket))
+		return errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRefused()), n.rememberRefused(ticket))
 	}
 	if err != nil {
 		return err
@@ -110,6 +110,17 @@ func (n *node) renewKey(ctx context.Context) error {
 		return err
 	}
 	return n.accept(n.pair.key, issued, reasonRenewed)
+}
+
+// adviseRefused says what can be done about a ticket that the CA refuses.
+func (n *node) adviseRefused() string {
+	switch n.source {
+	case TicketStatic:
+		return fmt.Sprintf("The ticket in ca.static_ticket_file is not one for %s by this CA: on the CA's machine, icinga2 pki ticket --cn %[1]s makes one", n.name)
+	case TicketAPI, TicketDirector:
+		return fmt.Sprintf("Whoever gave it (ca.ticket %s) has another TicketSalt than the CA, or knows %s in upper or lower case", n.source, n.name)
+	}
+	return n.adviseRenamed()
 }
 
 // adviseRenamed says what can be done about a ticket for another name: the host

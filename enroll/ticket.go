@@ -52,6 +52,7 @@ func (n *node) ticket(ctx context.Context) (secret.Text, error) {
 		}
 		ticket, err := n.ticketOf(ctx, source)
 		if err == nil {
+			n.source = source
 			n.noteFailed(failed)
 			return ticket, n.refusedBefore(ticket, source)
 		}
@@ -122,7 +123,7 @@ func (n *node) refusedBefore(ticket secret.Text, source TicketSource) error {
 		giver = "ca.ticket " + string(source)
 	}
 	return fmt.Errorf("%s still gives the ticket that the CA has refused on %s; it is not shown again before %s; \"icinga-enroll once\" tries at once. %s",
-		giver, n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime), n.adviseRenamed())
+		giver, n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime), n.adviseRefused())
 }
 
 func (n *node) rememberRefused(ticket secret.Text) error {

@@ -46,12 +46,18 @@ take it, the old files are put back.`,
 	return cmd
 }
 
+// errNoAgent says that an API client's certificate is nobody's but its own.
+var errNoAgent = usage("profile: an API client has no Icinga agent")
+
 func agentPlan(cmd *cobra.Command, _ []string) error {
 	e, done, err := newEnroller(cmd, nil)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if e.APIClient {
+		return errNoAgent
+	}
 	plan, err := e.PlanAgent(cmd.Context())
 	if err != nil {
 		return err
@@ -96,6 +102,9 @@ func agentApply(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer done()
+	if e.APIClient {
+		return errNoAgent
+	}
 	e.Apply = true
 	report, err := e.Ensure(cmd.Context())
 	if err == nil {

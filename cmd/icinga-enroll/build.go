@@ -166,6 +166,12 @@ func (c *loaded) readVars(s *enroll.Settings) error {
 	return nil
 }
 
+// byHand reports whether this node's certificate was brought by hand, and nothing
+// says where else it could come from.
+func (c *loaded) byHand() bool {
+	return c.Director.URL == "" && c.origin["ca.ticket"] == "default" && enroll.KnowsCA(c.Paths.State)
+}
+
 func (c *loaded) checkChoices() error {
 	for _, choice := range []struct {
 		key, value string
@@ -179,6 +185,9 @@ func (c *loaded) checkChoices() error {
 		if !slices.Contains(choice.known, choice.value) {
 			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
 		}
+	}
+	if c.byHand() {
+		c.CA.Ticket = []string{string(enroll.TicketNone)} // what was imported is watched, and renewed where somebody can
 	}
 	if c.Director.URL == "" && !c.offline && !c.isClient() && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
 		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
