@@ -10,7 +10,7 @@ PACKAGES=(
 	icingaweb2-module-director icingaweb2-module-incubator icingaweb2-module-reactbundle
 	mariadb-server-core mariadb-client-core
 	nginx libnginx-mod-stream
-	curl openssl python3-requests
+	curl openssl python3-requests default-jre-headless
 )
 
 packages_up() {
