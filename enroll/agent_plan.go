@@ -22,8 +22,10 @@ func (e *Enroller) PlanAgent(ctx context.Context) (AgentPlan, error) {
 		return AgentPlan{}, err
 	}
 	defer n.close()
-	if _, err := n.identity(ctx); err != nil {
-		return AgentPlan{}, err
+	for _, find := range []func(context.Context) (outcome, error){n.sameMachine, n.identity} {
+		if _, err := find(ctx); err != nil {
+			return AgentPlan{}, err
+		}
 	}
 	if n.Director != nil && n.registered() && n.Agent.Parents == nil {
 		told, err := n.Director.Parameters(ctx, n.hostKey())

@@ -74,6 +74,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	defer n.close()
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
+		{name: "machine", do: n.ownMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.adopt, canWait: true},
@@ -100,7 +101,12 @@ func (e *Enroller) Mend(ctx context.Context) error {
 		return err
 	}
 	defer n.close()
-	err = n.walk(ctx, []step{{name: "state", do: n.load}, {name: "switch", do: n.completeSwitch}, {name: "agent", do: n.undoHalf}})
+	err = n.walk(ctx, []step{
+		{name: "state", do: n.load},
+		{name: "machine", do: n.sameMachine},
+		{name: "switch", do: n.completeSwitch},
+		{name: "agent", do: n.undoHalf},
+	})
 	return errors.Join(err, n.setback)
 }
 
@@ -114,6 +120,7 @@ func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	}
 	defer n.close()
 	err = n.walk(ctx, []step{
+		{name: "machine", do: n.ownMachine},
 		{name: "identity", do: n.identity},
 		{name: "adopt", do: n.findPair},
 		{name: "client", do: n.checkClient},

@@ -37,6 +37,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 	defer n.close()
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
+		{name: "machine", do: n.sameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
 		{name: "import", do: func(ctx context.Context) (outcome, error) { return n.importFiles(ctx, f) }},

@@ -77,6 +77,7 @@ func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
 	}
 	n.name = n.state.Name
 	return n.walk(ctx, []step{
+		{name: "machine", do: n.sameMachine}, // or a copy would take its original out of the Director
 		{name: "director", do: func(ctx context.Context) (outcome, error) { return n.leaveDirector(ctx, o) }},
 		{name: "deploy", do: func(ctx context.Context) (outcome, error) { return n.deployLeave(ctx, o) }},
 		{name: "wipe", do: n.wipe},
@@ -140,7 +141,7 @@ func (n *node) wipe(context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	for _, name := range []string{switchFile, requestCert, requestCSR, requestKey, statusFile} {
+	for _, name := range stateFiles[:len(stateFiles)-1] {
 		_, _, err := n.dir.Attributes(name)
 		wiped = wiped || err == nil
 		if err := n.dir.Remove(name); err != nil {
@@ -235,6 +236,12 @@ func (n *node) forget() error {
 	if len(n.state.Agent.Written) == 0 {
 		return n.dir.Remove(stateFile)
 	}
-	n.state = State{Version: stateVersion, Agent: AgentState{Installed: n.state.Agent.Installed, Written: n.state.Agent.Written}}
+	n.state = n.state.withoutIdentity()
 	return n.save()
+}
+
+// withoutIdentity is what is left of a state whose node is no more: what is known
+// of the Icinga agent's files.
+func (s *State) withoutIdentity() State {
+	return State{Version: stateVersion, Agent: AgentState{Installed: s.Agent.Installed, Written: s.Agent.Written, Undo: s.Agent.Undo}}
 }

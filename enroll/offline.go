@@ -38,6 +38,7 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 	var key crypto.Signer
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
+		{name: "machine", do: n.sameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
 		{name: "key", do: func(context.Context) (out outcome, err error) { key, out, err = n.keyInPlace(); return out, err }},

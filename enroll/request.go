@@ -155,7 +155,7 @@ func (n *node) dropRequest() error {
 // discardRequest forgets the name as well where nothing outside bears it: it may
 // have been the mistake.
 func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
-	for _, prepare := range []func(context.Context) (outcome, error){n.load, n.completeSwitch} {
+	for _, prepare := range []func(context.Context) (outcome, error){n.load, n.sameMachine, n.completeSwitch} {
 		if _, err := prepare(ctx); err != nil {
 			return false, err
 		}

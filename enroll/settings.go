@@ -8,6 +8,7 @@ import (
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
+	"icinga-enroll/platform/machine"
 	"icinga-enroll/selfservice"
 )
 
@@ -31,6 +32,9 @@ type Settings struct {
 	Imports []string       // templates of the host that the Controller makes
 	Vars    map[string]any // custom variables of that host
 	Deploy  bool           // have the Controller deploy after the host was made or changed
+
+	// ClonePolicy is for a machine that is a copy; "": CloneReenroll.
+	ClonePolicy ClonePolicy
 
 	Reregister bool  // register again where the Director doesn't know the host key any more
 	Hooks      Hooks // whom to tell of a change
@@ -113,4 +117,5 @@ type Machine struct {
 	FQDN      func(context.Context) (string, error)
 	Addresses func(context.Context) (v4, v6 netip.Addr, err error) // zero: none
 	Resolve   func(ctx context.Context, host string) (address string, err error)
+	Identify  func() machine.Identity // nil: copies aren't noticed
 }

@@ -23,6 +23,7 @@ const (
 // asked for again.
 type State struct {
 	Version      int                     `json:"version"`
+	Machine      *boundMachine           `json:"machine,omitempty"`  // on which all this was made; nil: by a version that didn't look
 	Name         string                  `json:"name,omitempty"`     // the name that is registered, or that the certificate has: it sticks
 	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
 	HostKey      string                  `json:"host_api_key,omitempty"`

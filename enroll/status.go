@@ -52,12 +52,15 @@ const (
 	KindTemporary   ErrorKind = "temporary"         // may pass
 	KindPermanent   ErrorKind = "permanent"         // somebody must act
 	KindKeyRejected ErrorKind = "host_key_rejected" // the Director doesn't know the host key any more
+	KindClone       ErrorKind = "clone_detected"    // the state was made on another machine
 	KindAgent       ErrorKind = "agent"             // the Icinga agent doesn't do what it should; the certificate is in place
 )
 
 func kindOf(err error) ErrorKind {
 	var agent *AgentError
 	switch {
+	case errors.Is(err, ErrClone):
+		return KindClone
 	case errors.As(err, &agent):
 		return KindAgent
 	case errors.Is(err, selfservice.ErrKeyRejected):

@@ -35,10 +35,11 @@ func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	}
 	defer n.close()
 	if n.APIClient { // no agent has it, and no parent a connection with it
-		err = n.walk(ctx, []step{{name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}})
+		err = n.walk(ctx, []step{{name: "machine", do: n.sameMachine}, {name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}})
 		return n.report(err), err
 	}
 	err = n.walk(ctx, []step{
+		{name: "machine", do: n.sameMachine},
 		{name: "identity", do: n.identity},
 		{name: "certificate", do: n.verifyCertificate},
 		{name: "director", do: n.verifyDirector},

@@ -22,6 +22,7 @@ import (
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
+	"icinga-enroll/platform/machine"
 	"icinga-enroll/selfservice"
 )
 
@@ -104,10 +105,11 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		Hooks: enroll.Hooks{
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},
-		Agent:      c.agentSettings(),
-		Reregister: c.Director.Reregister,
-		StateDir:   c.Paths.State,
-		CertsDir:   c.Paths.Certs,
+		Agent:       c.agentSettings(),
+		Reregister:  c.Director.Reregister,
+		ClonePolicy: enroll.ClonePolicy(c.ClonePolicy),
+		StateDir:    c.Paths.State,
+		CertsDir:    c.Paths.Certs,
 	}
 	return s, errors.Join(
 		c.checkInstance(),
@@ -178,6 +180,7 @@ func (c *loaded) checkChoices() error {
 		known      []string
 	}{
 		{"profile", c.Profile, []string{profileAgent, profileClient}},
+		{"clone_policy", c.ClonePolicy, []string{string(enroll.CloneReenroll), string(enroll.CloneStop)}},
 		{"agent.manage", c.Agent.Manage, []string{"auto", "always", "never"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -350,6 +353,7 @@ func (c *loaded) machine() enroll.Machine {
 		Hostname: platform.Hostname,
 		FQDN:     platform.FQDN,
 		Resolve:  platform.Resolve,
+		Identify: machine.Identify,
 		Addresses: func(ctx context.Context) (v4, v6 netip.Addr, err error) {
 			u, err := url.Parse(c.Director.URL)
 			if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"icinga-enroll/enroll/sandbox"
 	"icinga-enroll/pki/pkitest"
+	"icinga-enroll/platform/machine"
 	"icinga-enroll/selfservice/selfservicetest"
 )
 
@@ -69,6 +70,7 @@ func TestScript(t *testing.T) {
 		"filemode":     cmdFileMode,
 		"ls":           cmdList,
 		"edit":         cmdEdit,
+		"copied":       cmdCopied,
 		"signcsr":      cmdSignCSR,
 		"apiuser":      cmdAPIUser,
 	})
@@ -437,4 +439,14 @@ func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s doesn't match %s", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(file, edited, 0o600))
+}
+
+// cmdCopied FILE makes the state in FILE one of another machine: a container's
+// here if this isn't one, else a machine's.
+func cmdCopied(ts *testscript.TestScript, _ bool, args []string) {
+	other := machine.Container
+	if machine.Identify().Kind == machine.Container {
+		other = machine.Physical
+	}
+	cmdEdit(ts, false, []string{args[0], `"kind": "\w+"`, `"kind": "` + string(other) + `"`})
 }

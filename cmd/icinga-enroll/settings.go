@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 )
@@ -21,8 +22,9 @@ import (
 // config is the configuration file. It is the one list of what can be set: the
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
-	Profile  string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
-	Director struct {
+	Profile     string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
+	ClonePolicy string `koanf:"clone_policy" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
+	Director    struct {
 		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
 		TemplateKeyFile   string `koanf:"template_key_file" usage:"file that holds the template key"`
@@ -102,6 +104,7 @@ type config struct {
 func defaults(paths platform.Paths) map[string]any {
 	return map[string]any{
 		"profile":               profileAgent,
+		"clone_policy":          string(enroll.CloneReenroll),
 		"ca.ticket":             "self-service",
 		"key.type":              string(pki.ECDSAP256),
 		"paths.state":           paths.State,

@@ -1,0 +1,136 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"icinga-enroll/platform"
+)
+
+// quarantineDir holds what another machine has left, a folder for each. It is
+// never deleted: a host API key can't be asked for again.
+const quarantineDir = "quarantine"
+
+// ownMachine is sameMachine for Ensure: a copy that has a name of its own puts
+// what its original has left into quarantine and goes on as itself. Under the
+// original's name it must not: the results of the two would overwrite each
+// other (Icinga 2 issue 6314).
+func (n *node) ownMachine(ctx context.Context) (outcome, error) {
+	out, err := n.sameMachine(ctx)
+	if !errors.Is(err, ErrClone) {
+		return out, err
+	}
+	original := n.state.bearer()
+	own, why, nameErr := n.findName(ctx)
+	switch {
+	case n.ClonePolicy == CloneStop:
+		err = fmt.Errorf("%w. If it is a copy: set clone_policy: reenroll, and it enrols under a name of its own", err)
+	case !n.HostKey.IsZero():
+		err = fmt.Errorf("%w. If it is a copy: take director.host_key out of its configuration, which is one host's", err)
+	case nameErr != nil:
+		err = fmt.Errorf("%w. If it is a copy it enrols as itself, once it can find its name: %w", err, nameErr)
+	case own == original:
+		err = fmt.Errorf("%w. If it is a copy: give it a name of its own, with which it enrols; now it is %s, too (%s)", err, own, why)
+	default:
+		return n.goOnAs(own)
+	}
+	n.name = original // whom the status is about
+	return outcome{}, err
+}
+
+func (n *node) goOnAs(own string) (outcome, error) {
+	original, folder := n.state.called(), n.quarantineFolder()
+	if n.readOnly {
+		n.state = n.state.withoutIdentity()
+		return says("this machine is a copy of %s: would put what is left of that into %s, and enrol as %s", original, folder, own)
+	}
+	if err := n.quarantine(); err != nil {
+		return outcome{}, err
+	}
+	return changed("this machine is a copy of %s: what is left of that is in %s now, and this one enrols as %s", original, folder, own)
+}
+
+func (n *node) quarantineFolder() string {
+	name := n.state.bearer()
+	if name == "" {
+		name = "unnamed"
+	}
+	return filepath.Join(n.StateDir, quarantineDir, name+"-"+n.state.Machine.Salt)
+}
+
+// requestFiles are those of a certificate that is on its way.
+var requestFiles = []string{switchFile, requestCert, requestCSR, requestKey}
+
+// stateFiles are somebody's, in the order in which they are removed. The state
+// is the last: as long as it is there, the next run knows that the rest is to be
+// moved.
+var stateFiles = append(slices.Clone(requestFiles), statusFile, stateFile)
+
+// pairFiles are those of the state's name in the certs folder.
+func (s *State) pairFiles() []string {
+	if s.Name == "" {
+		return nil
+	}
+	return []string{s.Name + ".crt", s.Name + ".key"}
+}
+
+// quarantine moves the state and the pair away and begins an empty state.
+// Everything is copied before anything is removed; a run that was cut short is
+// done again into the same folder.
+func (n *node) quarantine() error {
+	q, err := platform.MakeDir(n.quarantineFolder(), 0o700)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }()
+	pair := n.state.pairFiles()
+	if err := errors.Join(copyFiles(n.certs, q, pair), copyFiles(n.dir, q, stateFiles)); err != nil {
+		return fmt.Errorf("what another machine has left can't be kept: %w", err)
+	}
+	if err := errors.Join(removeFiles(n.certs, pair), removeFiles(n.dir, stateFiles)); err != nil {
+		return err
+	}
+	n.name = ""
+	n.state = n.state.withoutIdentity()
+	n.state.Machine = newBoundMachine(n.Machine.Identify())
+	if len(n.state.Agent.Written) == 0 {
+		return nil
+	}
+	return n.save() // or the agent's files would be left alone for ever
+}
+
+// copyFiles copies those of the files that there are, private to this program.
+func copyFiles(from, to *platform.Dir, names []string) error {
+	if from == nil {
+		return nil
+	}
+	for _, name := range names {
+		data, err := from.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = to.WriteFile(name, data, 0o600, platform.Owner{})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeFiles(dir *platform.Dir, names []string) error {
+	if dir == nil {
+		return nil
+	}
+	for _, name := range names {
+		if err := dir.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
