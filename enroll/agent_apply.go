@@ -325,6 +325,11 @@ func (n *node) flush(a agent.Agent, p selfservice.Parameters) error {
 	if !p.FlushAPIDirectory || undo == nil || !slices.ContainsFunc(undo.Files, func(f agent.File) bool { return f.Name == "zones.conf" }) {
 		return nil
 	}
+	return n.forgetReceived(a, "zones", "zones-stage", "packages")
+}
+
+// forgetReceived removes folders of what the agent got from its parents.
+func (n *node) forgetReceived(a agent.Agent, names ...string) error {
 	d, err := platform.OpenDir(filepath.Join(a.DataDir, "api"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -333,7 +338,7 @@ func (n *node) flush(a agent.Agent, p selfservice.Parameters) error {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	for _, name := range []string{"zones", "zones-stage", "packages"} {
+	for _, name := range names {
 		if err := d.RemoveAll(name); err != nil {
 			return err
 		}

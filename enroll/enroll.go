@@ -74,6 +74,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	defer n.close()
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
+		{name: "sealed", do: n.unseal},
 		{name: "machine", do: n.ownMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.identity},

@@ -123,9 +123,9 @@ const maxName = 64
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("this node has no name: set host.name")
+		return temporary{errors.New("this node has no name: set host.name")}
 	case strings.HasPrefix(strings.ToLower(name), "localhost"):
-		return fmt.Errorf("%q is what every machine calls itself: set the hostname, or host.name", name)
+		return temporary{fmt.Errorf("%q is what every machine calls itself: set the hostname, or host.name", name)}
 	case len(name) > maxName:
 		return fmt.Errorf("the name %.40q… has %d characters, a certificate's common name takes %d: set a shorter host.name", name, len(name), maxName)
 	case !nameChars.MatchString(name) || strings.Contains(name, "..") || strings.HasSuffix(name, "."):

@@ -35,17 +35,12 @@ func (e *Enroller) Leave(ctx context.Context, o LeaveOptions) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dir.Close() }()
-	alone, err := keepDaemonAway(ctx, dir)
+	_ = dir.Close()
+	n, release, err := e.openAlone(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = alone.Release() }()
-	n, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer n.close()
+	defer release()
 	return n.leave(ctx, o)
 }
 
@@ -53,6 +48,25 @@ func (e *Enroller) tell(s Step) {
 	if e.Observe != nil {
 		e.Observe(s)
 	}
+}
+
+// openAlone is open where no daemon may be at work.
+func (e *Enroller) openAlone(ctx context.Context) (_ *node, release func(), err error) {
+	dir, err := platform.MakeDir(e.StateDir, 0o755)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	alone, err := keepDaemonAway(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := e.open(ctx)
+	if err != nil {
+		_ = alone.Release()
+		return nil, nil, err
+	}
+	return n, func() { n.close(); _ = alone.Release() }, nil
 }
 
 // keepDaemonAway takes the daemon's lock: it would enrol this machine again.

@@ -43,6 +43,8 @@ const (
 
 // Loop calls ensure for as long as ctx lasts.
 type Loop struct {
+	// First is when Ensure runs for the first time; zero: at once.
+	First time.Time
 	// Ensure does what is due and says when to look again.
 	Ensure func(context.Context) (time.Time, error)
 	// Judge says what an error means, and how long a server asked to be left
@@ -62,6 +64,7 @@ type Loop struct {
 // Run goes on until ctx ends and returns its error: no other error ends the care
 // for a certificate.
 func (l *Loop) Run(ctx context.Context) error {
+	l.waitUntil(ctx, l.First)
 	pauses := newPauses()
 	for ctx.Err() == nil {
 		next, err := l.Ensure(ctx)

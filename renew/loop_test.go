@@ -259,3 +259,26 @@ func TestLoopEndsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A machine that has not begun waits a while; who asks for it ends that.
+func TestTheFirstRoundWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(func(int) (time.Time, error) { return time.Time{}, nil })
+		began := time.Now()
+		r.loop.First = began.Add(10 * time.Second)
+		r.run(t, time.Minute)
+		if len(r.calls) != 1 || !r.calls[0].Equal(began.Add(10*time.Second)) {
+			t.Errorf("called at %v, began at %v", r.calls, began)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(func(int) (time.Time, error) { return time.Time{}, nil })
+		began := time.Now()
+		r.loop.First = began.Add(10 * time.Hour)
+		r.wake <- syscall.SIGHUP
+		r.run(t, time.Minute)
+		if len(r.calls) != 1 || !r.calls[0].Equal(began) {
+			t.Errorf("called at %v, began at %v", r.calls, began)
+		}
+	})
+}

@@ -117,6 +117,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		c.checkHost(),
 		c.readVars(&s),
 		c.checkChoices(),
+		c.checkSplay(),
 		c.readAgent(&s),
 		c.readTickets(&s),
 		c.absolute(),
@@ -194,6 +195,13 @@ func (c *loaded) checkChoices() error {
 	}
 	if c.Director.URL == "" && !c.offline && !c.isClient() && (slices.Contains(c.CA.Ticket, "self-service") || slices.Contains(c.CA.Ticket, "director")) {
 		return usage("director.url is not set (in %s%s, in ICINGA_ENROLL_DIRECTOR_URL or by --director-url)", c.file, c.missing())
+	}
+	return nil
+}
+
+func (c *loaded) checkSplay() error {
+	if d, err := time.ParseDuration(c.FirstRunSplay); err != nil || d < 0 {
+		return usage("%s: %q is no time such as 90s or 10m", c.where("first_run_splay"), c.FirstRunSplay)
 	}
 	return nil
 }

@@ -70,13 +70,20 @@ func leave(cmd *cobra.Command, o enroll.LeaveOptions, yes bool) error {
 
 // askToLeave is an error unless somebody says yes.
 func askToLeave(cmd *cobra.Command, e *enroll.Enroller, o enroll.LeaveOptions) error {
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	if !onTerminal() {
 		return usage("there is no terminal to ask on whether this machine shall leave: add --yes")
 	}
 	what := "this machine's key, certificate and state (" + e.StateDir + ")"
 	if e.Controller != nil && !o.Local && !e.APIClient {
 		what = "this machine's host in the Director, and " + what
 	}
+	return confirm(cmd, what)
+}
+
+func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+
+// confirm is an error unless somebody says yes.
+func confirm(cmd *cobra.Command, what string) error {
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "Remove %s? [y/N] ", what); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"slices"
@@ -112,7 +113,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	// mending: the agent starts when this is ready.
 	d.tell(d.notify.Ready)
 	loop := renew.Loop{
-		Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
+		First: d.firstRun(ctx), Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
 		Wake: reload, OnWake: d.reload,
 		Tick: func() { d.tell(d.notify.Watchdog); d.guard() },
 	}
@@ -194,6 +195,23 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 		return look, err
 	}
 	return report.Next, err
+}
+
+// firstRun is when the first round is due: a machine that has not begun to enrol
+// waits for a while, since a fleet that boots at once would ask the Director at
+// once.
+func (d *daemon) firstRun(ctx context.Context) time.Time {
+	now := time.Now()
+	most, _ := time.ParseDuration(d.config.FirstRunSplay) // the configuration was checked
+	if most < time.Second {
+		return now
+	}
+	if begun, err := d.enroller.Begun(ctx); begun || err != nil {
+		return now
+	}
+	wait := rand.N(most).Round(time.Second) //nolint:gosec // nobody gains by guessing it
+	d.log.Info("first run: waiting", "for", wait.String(), "first_run_splay", most.String())
+	return now.Add(wait)
 }
 
 func (d *daemon) observe(s enroll.Step) {

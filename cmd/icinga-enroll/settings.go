@@ -22,9 +22,10 @@ import (
 // config is the configuration file. It is the one list of what can be set: the
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
-	Profile     string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
-	ClonePolicy string `koanf:"clone_policy" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
-	Director    struct {
+	Profile       string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
+	FirstRunSplay string `koanf:"first_run_splay" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
+	ClonePolicy   string `koanf:"clone_policy" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
+	Director      struct {
 		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
 		TemplateKeyFile   string `koanf:"template_key_file" usage:"file that holds the template key"`
@@ -104,6 +105,7 @@ type config struct {
 func defaults(paths platform.Paths) map[string]any {
 	return map[string]any{
 		"profile":               profileAgent,
+		"first_run_splay":       "0",
 		"clone_policy":          string(enroll.CloneReenroll),
 		"ca.ticket":             "self-service",
 		"key.type":              string(pki.ECDSAP256),

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -267,5 +268,57 @@ func TestWhatIsSwitchedOnAgainStaysOn(t *testing.T) {
 	a.mustWrite(t, zonesName, before[zonesName], 0o640)
 	if again := standings(mustChange(t, a, twoParents(), written)); again[mainName] != Nobodys || again[zonesName] != Nobodys {
 		t.Errorf("after a reinstallation of the package: %v", again)
+	}
+}
+
+func TestUnmakeIsTheWayBack(t *testing.T) {
+	for _, system := range []string{"alpine", "debian", "freebsd", "rhel-suse"} {
+		a := stock(t, system)
+		before := snapshot(t, a)
+		if link := "features-enabled/notification.conf"; before[link] != "" { // as "icinga2 feature enable" makes it
+			before[link] = strings.Replace(before[link], a.ConfigDir, "..", 1)
+		}
+		changes := mustChange(t, a, twoParents(), nil)
+		_, err := a.BackUp(changes)
+		must(t, err, a.Put(news(changes)))
+		written := map[string]string{}
+		for _, c := range changes {
+			written[c.New.Name] = c.New.Sum()
+		}
+		undone, left, err := a.Unmake(written)
+		must(t, err)
+		if len(undone) != len(changes) || len(left) != 0 {
+			t.Errorf("%s: undone %q, left %q", system, undone, left)
+		}
+		sameFiles(t, system, before, snapshot(t, a))
+		if _, _, err := a.Unmake(written); err != nil { // it was cut short after the files and before the state
+			t.Error(err)
+		}
+		sameFiles(t, system+", again", before, snapshot(t, a))
+	}
+}
+
+func sameFiles(t *testing.T, when string, before, after map[string]string) {
+	t.Helper()
+	for name := range maps.Keys(before) {
+		if after[name] != before[name] {
+			t.Errorf("%s: %s is %q, was %q", when, name, after[name], before[name])
+		}
+		delete(after, name)
+	}
+	if len(after) > 0 {
+		t.Errorf("%s: new is %q", when, after)
+	}
+}
+
+func TestUnmakeLeavesWhatSomebodyHasChanged(t *testing.T) {
+	a := stock(t, "debian")
+	changes := mustChange(t, a, twoParents(), nil)
+	_, err := a.BackUp(changes)
+	must(t, err, a.Put(news(changes)))
+	a.mustWrite(t, zonesName, "// edited\n", 0o640)
+	_, left, err := a.Unmake(map[string]string{zonesName: changes[0].New.Sum()})
+	if err != nil || !slices.Equal(left, []string{zonesName}) || textOf(t, a, zonesName) != "// edited\n" {
+		t.Errorf("left %q, %v", left, err)
 	}
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/platform/service"
+)
+
+func newSeal() *cobra.Command {
+	var check, yes bool
+	cmd := &cobra.Command{
+		Use:   "seal",
+		Short: "Make this machine fit to be an image",
+		Long: `For golden images. Removes key, certificate, host API key, request, state and
+status, makes the Icinga agent's files what they were before icinga-enroll wrote
+them, leaves a mark, and has the service started at boot. The configuration and
+the template key stay: each machine made of the image enrols at its first boot,
+under its own name. No server is asked; a host that was registered stays in the
+Director ("icinga-enroll leave" before it deletes that).
+
+The services have to be stopped before: "systemctl stop icinga-enroll icinga2".
+
+--check changes nothing and tells what the machines made of this image would have
+in common that they must not. Exit code 0: it is fit; 1: it isn't.`,
+		Example: "  icinga-enroll seal --yes && icinga-enroll seal --check",
+		Args:    cobra.NoArgs,
+		RunE: verb(func(cmd *cobra.Command, _ []string) error {
+			if check {
+				return checkSeal(cmd)
+			}
+			return seal(cmd, yes)
+		}),
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "only tell whether this machine is fit to be an image")
+	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask; nobody is asked where there is no terminal")
+	cmd.MarkFlagsMutuallyExclusive("check", "yes")
+	addSettings(cmd.Flags())
+	return cmd
+}
+
+func seal(cmd *cobra.Command, yes bool) error {
+	lines := newLines(cmd.OutOrStdout(), false)
+	defer lines.close()
+	e, done, err := newOffline(cmd, lines.observe)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if !yes && onTerminal() {
+		if err := confirm(cmd, "this machine's key, certificate and state ("+e.StateDir+")"); err != nil {
+			return err
+		}
+	}
+	if err := e.Seal(cmd.Context()); err != nil {
+		return err
+	}
+	if err := startAtBoot(cmd); err != nil {
+		return fmt.Errorf("it is sealed, but its service isn't started at boot: %w", err)
+	}
+	return checkSeal(cmd)
+}
+
+// startAtBoot enables the service, and installs it where it isn't.
+func startAtBoot(cmd *cobra.Command) error {
+	name := instanceOf(cmd.Flags()).service
+	state, err := service.Status(cmd.Context(), name)
+	switch {
+	case err != nil:
+		return err
+	case state == service.NotInstalled:
+		return installService(cmd, nil)
+	}
+	return service.Enable(cmd.Context(), name)
+}
+
+func checkSeal(cmd *cobra.Command) error {
+	e, done, err := newOffline(cmd, nil)
+	if err != nil {
+		return err
+	}
+	defer done()
+	reasons, err := unfit(cmd.Context(), e, instanceOf(cmd.Flags()).service)
+	if err != nil {
+		return err
+	}
+	for _, reason := range reasons {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "! unfit       "+reason); err != nil {
+			return err
+		}
+	}
+	if len(reasons) > 0 {
+		return errors.New("this machine isn't fit to be an image")
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), "= fit         to be an image: each machine made of it enrols as itself")
+	return err
+}
+
+func unfit(ctx context.Context, e *enroll.Enroller, name string) ([]string, error) {
+	reasons, err := e.Unfit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := service.Enabled(ctx, name)
+	switch {
+	case err != nil:
+		reasons = append(reasons, "whether the service is started at boot isn't known: "+err.Error())
+	case !enabled:
+		reasons = append(reasons, "the service "+name+" is not started at boot: icinga-enroll seal sees to that")
+	}
+	return reasons, nil
+}

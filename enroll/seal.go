@@ -1,0 +1,162 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"icinga-enroll/platform"
+)
+
+// sealedFile says that this machine is an image that has not run yet.
+const sealedFile = "sealed"
+
+// Seal makes this machine fit to be an image: it removes the identity (keys,
+// certificate, host key, request, state, status, what is in quarantine), makes
+// the Icinga agent's files what they were before this program wrote them, and
+// leaves a mark. The configuration stays. No server is asked: a host that was
+// registered stays in the Director. A crash between any two instructions is
+// answered by running Seal again.
+func (e *Enroller) Seal(ctx context.Context) error {
+	n, release, err := e.openAlone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return n.walk(ctx, []step{
+		{name: "state", do: n.load},
+		{name: "agent", do: n.unmakeAgent},
+		{name: "wipe", do: n.wipeImage},
+		{name: "sealed", do: n.markSealed},
+	})
+}
+
+// unmakeAgent takes the node's name out of the Icinga agent's files.
+func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
+	a, err := n.agent(ctx)
+	if n.Agent.Manage == ManageNever || errors.Is(err, errOther) {
+		return outcome{}, nil
+	}
+	if err != nil {
+		return outcome{}, &AgentError{adviseInstall(err)}
+	}
+	if a.Runs(ctx) {
+		return outcome{}, &AgentError{errors.New("the Icinga agent runs, and would write down again what is removed: stop it first (systemctl stop icinga2)")}
+	}
+	undone, left, err := a.Unmake(n.state.Agent.Written)
+	if err == nil {
+		err = n.forgetReceived(a, "zones", "zones-stage", "packages", "log")
+	}
+	if err != nil {
+		return outcome{}, &AgentError{err}
+	}
+	n.state.Agent = AgentState{Installed: n.state.Agent.Installed}
+	if len(left) > 0 {
+		n.note(Step{Name: "agent", Warning: true, Text: fmt.Sprintf("somebody has changed %s since: left as it is; look whether it has this machine's name", strings.Join(left, ", "))})
+	}
+	if len(undone) == 0 {
+		return outcome{}, nil
+	}
+	return changed("as it was before icinga-enroll wrote it: %s", strings.Join(undone, ", "))
+}
+
+func (n *node) wipeImage(ctx context.Context) (outcome, error) {
+	n.name = n.state.Name
+	had := n.state.isSomebody()
+	if _, err := n.wipeCerts(); err != nil {
+		return outcome{}, err
+	}
+	if err := errors.Join(removeFiles(n.dir, stateFiles), n.dir.RemoveAll(quarantineDir), n.dir.Sweep()); err != nil {
+		return outcome{}, err
+	}
+	if !had {
+		return says("nothing to do")
+	}
+	return changed("key, certificate, host key, state and status are gone; the configuration stays, and what the Director knows of %s", n.name)
+}
+
+func (n *node) markSealed(context.Context) (outcome, error) {
+	date := n.Now().UTC().Format(time.RFC3339)
+	if err := n.dir.WriteFile(sealedFile, []byte(date+"\n"), 0o644, platform.Owner{}); err != nil {
+		return outcome{}, err
+	}
+	return changed("the next run enrols as the machine that it is on then")
+}
+
+// unseal tells of the first run of an image.
+func (n *node) unseal(context.Context) (outcome, error) {
+	date, err := n.dir.ReadFile(sealedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return outcome{}, nil
+	}
+	if err == nil {
+		err = n.dir.Remove(sealedFile)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	return changed("the first run of the image that was sealed on %s", strings.TrimSpace(string(date)))
+}
+
+// Unfit lists what keeps this machine from being an image: what every machine
+// made of it would have in common. It changes nothing.
+func (e *Enroller) Unfit(ctx context.Context) (reasons []string, err error) {
+	n, err := e.look()
+	if err != nil {
+		return nil, err
+	}
+	defer n.close()
+	unfit := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
+	if n.Name != "" {
+		unfit("host.name is %s: every machine made of this image would be that; take it out of the configuration", n.Name)
+	}
+	if !n.HostKey.IsZero() {
+		unfit("director.host_key is one host's: take it out of the configuration")
+	}
+	if n.dir != nil {
+		if running, err := n.dir.Marked(runningFile); err == nil && running {
+			unfit("icinga-enroll run is at work here: icinga-enroll service stop")
+		}
+	}
+	for _, file := range n.inherited() {
+		unfit("%s is this machine's: icinga-enroll seal removes it", file)
+	}
+	for _, file := range n.keys() {
+		unfit("%s is a private key: remove it", file)
+	}
+	if a, err := n.agent(ctx); err == nil && len(n.state.Agent.Written) > 0 {
+		unfit("the Icinga agent in %s has this machine's name: icinga-enroll seal takes it out", a.ConfigDir)
+	}
+	return reasons, nil
+}
+
+// inherited are the files of an identity in the state folder.
+func (n *node) inherited() (files []string) {
+	if n.dir == nil {
+		return nil
+	}
+	for _, name := range append([]string{quarantineDir}, stateFiles...) {
+		if _, _, err := n.dir.Attributes(name); err == nil {
+			files = append(files, filepath.Join(n.StateDir, name))
+		}
+	}
+	return files
+}
+
+// keys are those in the certs folder, whoever made them.
+func (n *node) keys() (files []string) {
+	if n.certs == nil {
+		return nil
+	}
+	names, _ := n.certs.Names()
+	for _, name := range names {
+		if strings.HasSuffix(name, ".key") {
+			files = append(files, filepath.Join(n.CertsDir, name))
+		}
+	}
+	return files
+}

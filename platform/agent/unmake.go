@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Unmake makes the files what they were before this program wrote them, and
+// removes the backups that it took then. written are the sums of what it wrote,
+// by name. A file that somebody has changed since is left as it is. Cut short,
+// it can be done again.
+func (a Agent) Unmake(written map[string]string) (undone, left []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(written)) {
+		now, err := a.read(name)
+		if err != nil {
+			return undone, left, err
+		}
+		before, err := a.before(name)
+		if err != nil {
+			return undone, left, err
+		}
+		backup := File{Name: name + ".orig", None: true}
+		switch {
+		case now == before: // that far another run has come
+		case now.Sum() != written[name]:
+			left = append(left, name)
+			continue
+		default:
+			undone = append(undone, name)
+		}
+		if err := a.Put([]File{before, backup}); err != nil {
+			return undone, left, err
+		}
+	}
+	return undone, left, nil
+}
+
+// before is a file as it was before this program wrote it: its backup; without
+// one it wasn't there, or is a feature that "icinga2 feature enable" makes.
+func (a Agent) before(name string) (File, error) {
+	kept, err := a.read(name + ".orig")
+	kept.Name = name
+	switch {
+	case err != nil || !kept.None:
+		return kept, err
+	case name == notificationName:
+		return feature(name), nil
+	case strings.HasSuffix(name, ".conf") && name != zonesName && name != constantsName && name != mainName:
+		return kept, nil
+	}
+	return a.read(name) // without a backup nobody knows
+}
