@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A container with an init system of its own. Who uses it sets KIND and defines
+# A container with an init system of its own. Who uses it sets KIND, and NETWORK
+# to nothing where the container is to reach this machine's loopback, and defines
 # is_up (has it booted?) and logs (what to show after a failure).
 
 [ "$(id -u)" -eq 0 ] || { echo "this needs root" >&2; exit 1; }
@@ -92,7 +93,8 @@ copy_root() {
 inside() { nsenter --target "$LEADER" --mount --uts --ipc --net --pid --cgroup -- "$@"; }
 
 boot() {
-	systemd-nspawn --quiet --boot --directory="$ROOT" --register=no --keep-unit --private-network \
+	# shellcheck disable=SC2086 # an empty NETWORK is no argument
+	systemd-nspawn --quiet --boot --directory="$ROOT" --register=no --keep-unit ${NETWORK---private-network} \
 		--console=pipe </dev/null >>"$ROOT.console" 2>&1 &
 	NSPAWN=$!
 	within 20 pgrep -P "$NSPAWN"
