@@ -106,6 +106,15 @@ func (n *node) isThere(ctx context.Context) bool {
 	return err == nil && host.Name == n.name && host.Type == "object"
 }
 
+// DeployError is why a deployment that was asked for didn't come about. The host
+// is in the Director, and the certificate in place.
+type DeployError struct{ err error }
+
+func (e *DeployError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the Director said, and whether that may pass.
+func (e *DeployError) Unwrap() error { return e.err }
+
 // deploy has the master load what the Director has, where that is wanted: what
 // others have edited there goes with it.
 func (n *node) deploy(ctx context.Context) (outcome, error) {
@@ -113,7 +122,7 @@ func (n *node) deploy(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	if err := n.deployNow(ctx); err != nil {
-		return outcome{}, err
+		return outcome{}, &DeployError{err}
 	}
 	n.state.DeployDue = false
 	if err := n.save(); err != nil {
@@ -137,13 +146,13 @@ func (n *node) deployNow(ctx context.Context) error {
 		case err == nil && (state == selfservice.DeploymentActive || state == selfservice.DeploymentReplaced):
 			return nil
 		case err == nil && state == selfservice.DeploymentFailed:
-			return fmt.Errorf("the master refuses the configuration %s, and goes on with the one before: the Director says why, under Deployments", checksum)
+			return fmt.Errorf("the master refuses the configuration %s, and goes on with the one before: why, the startup log of the failed deployment says, which the Director shows in a browser only, at %s", checksum, n.Controller.DeploymentsPage())
 		case err != nil && !IsTemporary(err):
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return temporary{fmt.Errorf("after %s the master has not loaded the configuration %s: look in the Director, under Deployments", deployWithin, checksum)}
+			return temporary{fmt.Errorf("after %s the master has not loaded the configuration %s: look what became of it at %s", deployWithin, checksum, n.Controller.DeploymentsPage())}
 		case <-time.After(deployPoll):
 		}
 	}

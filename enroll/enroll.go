@@ -65,7 +65,8 @@ const (
 //
 // What fails while the certificate in force is valid is no error but the
 // report's Setback: nothing is lost yet, and the next Ensure tries again. What
-// fails about the Icinga agent is an [AgentError] there.
+// fails about the Icinga agent is an [AgentError] there, a deployment that fails
+// a [DeployError].
 func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	n, err := e.open(ctx)
 	if err != nil {

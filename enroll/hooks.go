@@ -56,7 +56,7 @@ func (n *node) runHooks(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	if len(failed) > 0 {
-		n.setback = temporary{fmt.Errorf("hooks.post_renew: %s", strings.Join(failed, "; "))}
+		n.setBack(temporary{fmt.Errorf("hooks.post_renew: %s", strings.Join(failed, "; "))})
 		return warns("failed, and run again next time: %s", strings.Join(failed, "; "))
 	}
 	return changed("%d told", len(n.Hooks.PostRenew))

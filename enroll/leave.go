@@ -41,7 +41,23 @@ func (e *Enroller) Leave(ctx context.Context, o LeaveOptions) error {
 		return err
 	}
 	defer release()
-	return n.leave(ctx, o)
+	err = n.leave(ctx, o)
+	if err != nil && ctx.Err() == nil {
+		n.showStay(err)
+	}
+	return err
+}
+
+// showStay writes into the status why this node hasn't left.
+func (n *node) showStay(cause error) {
+	before, err := readStatus(n.dir)
+	if err != nil {
+		return // there is none: nothing is enrolled here
+	}
+	now := before
+	now.LastError = newLastError(fmt.Errorf("leave: %w", cause), n.Now(), before.LastError)
+	now.NextStep = "mend what the last error says, then run icinga-enroll leave again"
+	_ = writeStatus(n.dir, now, before) // the cause is what counts
 }
 
 func (e *Enroller) tell(s Step) {

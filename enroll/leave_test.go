@@ -48,6 +48,8 @@ func (l *leaver) Deploy(context.Context) (string, error) {
 	return "checksum", nil
 }
 
+func (l *leaver) DeploymentsPage() string { return "https://director.example.com/config/deployments" }
+
 func (l *leaver) Deployment(context.Context, string) (selfservice.DeploymentState, error) {
 	state := l.deploys[0]
 	if len(l.deploys) > 1 {

@@ -178,10 +178,19 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if !s.canWait || n.pair == nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		n.setback = fmt.Errorf("%s: %w", s.name, err)
+		n.setBack(fmt.Errorf("%s: %w", s.name, err))
 		n.note(Step{Name: s.name, Text: "failed; the certificate is valid: " + err.Error(), Warning: true})
 	}
 	return nil
+}
+
+// setBack keeps what went wrong last, and a deployment that failed before it:
+// somebody has asked for that.
+func (n *node) setBack(err error) {
+	if of := (*DeployError)(nil); errors.As(n.setback, &of) {
+		err = errors.Join(n.setback, err)
+	}
+	n.setback = err
 }
 
 func (n *node) take(ctx context.Context, s step) error {

@@ -74,6 +74,18 @@ type Report struct {
 	Setback error `json:"-"`
 }
 
+// Missed is what of the Setback whoever ran this has asked for in so many words,
+// and must see: an agent that is set up, a deployment. What else went wrong can
+// wait. Nil: nothing.
+func (r Report) Missed() error {
+	var agent *AgentError
+	var deployment *DeployError
+	if errors.As(r.Setback, &agent) || errors.As(r.Setback, &deployment) {
+		return r.Setback
+	}
+	return nil
+}
+
 func describe(cert *x509.Certificate, file string) *Certificate {
 	return &Certificate{
 		Subject:     cert.Subject.CommonName,

@@ -85,6 +85,7 @@ type Controller interface {
 	Ticket(ctx context.Context, name string) (secret.Text, error)
 	Deploy(ctx context.Context) (checksum string, err error)
 	Deployment(ctx context.Context, checksum string) (selfservice.DeploymentState, error)
+	DeploymentsPage() string
 }
 
 // TicketAPIClient is what this package needs of Icinga 2's API.

@@ -28,7 +28,9 @@ const (
 	// DeploymentReplaced: the master accepted it, and another is active.
 	DeploymentReplaced DeploymentState = "deployed"
 	// DeploymentFailed: the master has refused it, and goes on with the one
-	// before. The Director shows the reason under "Deployments".
+	// before. Why, only [Controller.DeploymentsPage] shows: no answer of the REST
+	// API has the master's words, and the master's own copy of them goes with the
+	// next deployment.
 	DeploymentFailed DeploymentState = "failed"
 	// DeploymentUnknown: the Director has never rendered such a configuration.
 	DeploymentUnknown DeploymentState = "unknown"
@@ -73,6 +75,12 @@ func (c *Controller) Deployment(ctx context.Context, checksum string) (Deploymen
 		return "", c.client.unreadable(k, http.StatusOK, err)
 	}
 	return state, nil
+}
+
+// DeploymentsPage is where Icinga Web shows a person, for each deployment, what
+// the master said of it. It takes the permission director/deploy.
+func (c *Controller) DeploymentsPage() string {
+	return c.client.base.JoinPath("config", "deployments").String()
 }
 
 func decodeDeployment(answer []byte, checksum string) (DeploymentState, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -47,9 +46,8 @@ func importFiles(cmd *cobra.Command, args []string, o importOptions) error {
 	}
 	defer done()
 	report, err := e.Import(cmd.Context(), files)
-	// Whoever sets a machine up wants to know that its agent isn't.
-	if of := (*enroll.AgentError)(nil); err == nil && errors.As(report.Setback, &of) {
-		err = report.Setback
+	if err == nil {
+		err = report.Missed()
 	}
 	return err
 }

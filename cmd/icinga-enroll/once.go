@@ -59,9 +59,8 @@ func once(cmd *cobra.Command, o onceOptions) error {
 	}
 	report, err := patiently(cmd.Context(), o.wait, lines, ensure)
 	lines.close()
-	// Whoever sets a machine up wants to know that its agent isn't.
-	if of := (*enroll.AgentError)(nil); err == nil && errors.As(report.Setback, &of) {
-		err = report.Setback
+	if missed := report.Missed(); err == nil && missed != nil {
+		err, report.Error = missed, missed.Error()
 	}
 	if o.json {
 		if werr := writeJSON(cmd.OutOrStdout(), report); werr != nil {

@@ -56,11 +56,13 @@ func renewNow(cmd *cobra.Command, wish enroll.Wish) error {
 	}
 	e.Wish = wish
 	report, err := e.Ensure(cmd.Context())
-	// What else went wrong can wait, as it can for "once".
-	var ofAgent *enroll.AgentError
 	due := wish != enroll.WhenDue || !e.Now().Before(report.Next)
-	if err == nil && (due && !report.Renewed || errors.As(report.Setback, &ofAgent)) {
-		err = report.Setback
+	switch {
+	case err != nil:
+		return err
+	case due && !report.Renewed:
+		return report.Setback
+	default:
+		return report.Missed() // what else went wrong can wait, as it can for "once"
 	}
-	return err
 }

@@ -251,7 +251,8 @@ func (s *script) fault(w http.ResponseWriter, r *http.Request) bool {
 
 // director drop|delete HOST
 // director rename HOST NEW
-// director user NAME PASSWORD-FILE (of Icinga Web, with all permissions)
+// director user NAME PASSWORD-FILE [PERMISSION...] (of Icinga Web; without any: with all permissions)
+// director unchecked HOST (without a check command: no master takes it)
 // director register HOST (by somebody else)
 // director answer CALL STATUS CONTENT-TYPE FILE (from now on; with FILE "-" the connection is cut)
 // director heal
@@ -266,8 +267,10 @@ func cmdDirector(ts *testscript.TestScript, _ bool, args []string) {
 		s.Director.RenameHost(args[1], args[2])
 	case "user":
 		password := strings.TrimSpace(ts.ReadFile(args[2]))
-		s.Director.SetUser(selfservicetest.User{Name: args[1], Password: password})
+		s.Director.SetUser(selfservicetest.User{Name: args[1], Password: password, Permissions: append([]string(nil), args[3:]...)})
 		s.audit.secret("the Icinga Web user's password", password)
+	case "unchecked":
+		s.Director.SetHost(selfservicetest.Host{Name: args[1]})
 	case "register":
 		s.Director.SetHost(selfservicetest.Host{Name: args[1], Template: "Linux agent", Key: strings.Repeat("e", 40)})
 	case "answer":
