@@ -114,6 +114,9 @@ func cmdLab(ts *testscript.TestScript, neg bool, program string, args []string) 
 	if args[0] == "stop" { // whatever becomes of the script, the lab is whole again
 		ts.Defer(func() { _ = exec.Command(program, "start", args[1]).Run() })
 	}
+	if args[0] == "host-create" { // one that no master takes would spoil every later deployment
+		ts.Defer(func() { _ = exec.Command(program, "host-delete", args[1]).Run() })
+	}
 	out, err := exec.Command(program, args...).CombinedOutput()
 	_, _ = ts.Stdout().Write(serversKeys.ReplaceAll(out, []byte("${1}(a key)")))
 	if (err != nil) != neg {
