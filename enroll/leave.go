@@ -17,15 +17,16 @@ import (
 // LeaveOptions say how a node leaves.
 type LeaveOptions struct {
 	Deploy bool // have the Director deploy after the host was deleted there
-	Local  bool // ask no server: the host stays in the Director
+	Local  bool // ask no server: the host stays in the Director, for a later Leave
 }
 
 // Leave ends what Ensure has begun: the Controller, where there is one, deletes
 // the host in the Director, then the key, the certificate, the request, the host
 // key, the state and the status are removed here. As long as the Director has
-// not done its part nothing is removed here. The configuration, the Icinga
-// agent's too, stays. A crash between any two instructions is answered by
-// running Leave again.
+// not done its part nothing is removed here. Where it isn't asked, for lack of a
+// Controller or since o says so, the host's name is kept, and a Leave that asks
+// it does that part. The configuration, the Icinga agent's too, stays. A crash
+// between any two instructions is answered by running Leave again.
 func (e *Enroller) Leave(ctx context.Context, o LeaveOptions) error {
 	dir, err := platform.OpenDir(e.StateDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,6 +98,13 @@ func keepDaemonAway(ctx context.Context, dir *platform.Dir) (*platform.Held, err
 	return alone, err
 }
 
+// leaving is a node on its way out.
+type leaving struct {
+	*node
+	LeaveOptions
+	hosts []leftHost // what the Director has of this machine
+}
+
 func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
 	if n.state, err = loadState(n.dir); err != nil {
 		return err
@@ -106,58 +114,82 @@ func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
 		return err
 	}
 	n.name = n.state.Name
+	l := &leaving{node: n, LeaveOptions: o}
+	if l.hosts, err = n.hostsToDelete(); err != nil {
+		return err
+	}
 	return n.walk(ctx, []step{
 		{name: "machine", do: n.sameMachine}, // or a copy would take its original out of the Director
-		{name: "director", do: func(ctx context.Context) (outcome, error) { return n.leaveDirector(ctx, o) }},
-		{name: "deploy", do: func(ctx context.Context) (outcome, error) { return n.deployLeave(ctx, o) }},
-		{name: "wipe", do: n.wipe},
+		{name: "director", do: l.leaveDirector},
+		{name: "deploy", do: l.deployLeave},
+		{name: "wipe", do: l.wipe},
 	})
 }
 
-// hostInDirector reports whether there may be a host of this node's.
-func (n *node) hostInDirector() bool { return n.name != "" && !n.APIClient }
+// asksDirector reports whether the Director's part is done now.
+func (l *leaving) asksDirector() bool { return l.Controller != nil && !l.Local }
 
-func (n *node) leaveDirector(ctx context.Context, o LeaveOptions) (outcome, error) {
+func (l *leaving) leaveDirector(ctx context.Context) (outcome, error) {
 	switch {
-	case !n.hostInDirector():
-		return n.sayUnknown()
-	case o.Local || n.Controller == nil:
-		return warns("somebody has to delete the host %s in the Director, and deploy", n.name)
+	case len(l.hosts) == 0:
+		return l.sayUnknown()
+	case !l.asksDirector():
+		return l.keepForLater()
 	}
-	host, err := n.Controller.Host(ctx, n.name)
+	for _, h := range l.hosts {
+		out, err := l.deleteHost(ctx, h)
+		if err != nil {
+			return outcome{}, err
+		}
+		l.note(Step{Name: "director", Text: out.text, Changed: out.changed, Warning: out.warning})
+	}
+	return outcome{}, nil
+}
+
+func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
+	host, err := l.Controller.Host(ctx, h.Name)
 	if err == nil && host.Type != "object" {
-		return outcome{}, fmt.Errorf("%s is no host in the Director but a %s, which is not deleted: nothing was removed here either; icinga-enroll leave --local removes what is here", n.name, host.Type)
+		return outcome{}, fmt.Errorf("%s is no host in the Director but a %s, which is not deleted: nothing was removed here either; icinga-enroll leave --local removes what is here", h.Name, host.Type)
+	}
+	if err == nil && h.isAnothers(host.Key) {
+		return warns("the host %s has another key than this machine's, which left on %s: it is another machine's by now, and stays", h.Name, h.At.Format(time.DateOnly))
 	}
 	if err == nil {
-		err = n.Controller.DeleteHost(ctx, n.name)
+		err = l.Controller.DeleteHost(ctx, h.Name)
 	}
 	switch {
 	case errors.Is(err, selfservice.ErrNoHost):
-		return says("there is no host %s any more", n.name)
+		return says("there is no host %s any more", h.Name)
 	case err != nil:
 		return outcome{}, fmt.Errorf("%w\n  Nothing was removed here; icinga-enroll leave --local removes what is here, and leaves the host in the Director", err)
 	}
-	return changed("host %s deleted", n.name)
+	return changed("host %s deleted", h.Name)
 }
 
-// sayUnknown tells of a host that may be there, of which nobody here knows.
+// sayUnknown tells of a host that may be there, of which nobody here knows, and
+// of what a node without a Director leaves behind.
 func (n *node) sayUnknown() (outcome, error) {
-	if sent := n.state.RegisterSent; sent != nil && !n.APIClient {
+	switch sent := n.state.RegisterSent; {
+	case n.APIClient:
+		return outcome{}, nil
+	case sent != nil:
 		return warns("a registration as %s was sent on %s and its answer was lost: look for the host in the Director, and delete it if it is this machine's", sent.Name, sent.At.Format(time.DateTime))
+	case n.name != "":
+		return says("no Director is set here, so there is no host to delete. Where a parent's own files have an Endpoint and a Zone %s, they stay until somebody removes them", n.name)
 	}
 	return outcome{}, nil
 }
 
 // deployLeave deploys also where the host was deleted before: whether the master
 // knows that isn't known here.
-func (n *node) deployLeave(ctx context.Context, o LeaveOptions) (outcome, error) {
-	if !n.hostInDirector() || n.Controller == nil || o.Local {
+func (l *leaving) deployLeave(ctx context.Context) (outcome, error) {
+	if len(l.hosts) == 0 || !l.asksDirector() {
 		return outcome{}, nil
 	}
-	if !o.Deploy {
+	if !l.Deploy {
 		return warns("the master knows the host until the Director's next deployment")
 	}
-	if err := n.deployNow(ctx); err != nil {
+	if err := l.deployNow(ctx); err != nil {
 		return outcome{}, fmt.Errorf("the host is deleted in the Director, which isn't deployed: %w\n  Nothing was removed here; icinga-enroll leave does it without a deployment", err)
 	}
 	return changed("deployed: the master has taken a configuration without the host")
@@ -165,30 +197,34 @@ func (n *node) deployLeave(ctx context.Context, o LeaveOptions) (outcome, error)
 
 // wipe removes the state last: as long as it is there, running this again knows
 // what is left to do.
-func (n *node) wipe(context.Context) (outcome, error) {
-	n.sayWhatRemains()
-	wiped, err := n.wipeCerts()
+func (l *leaving) wipe(context.Context) (outcome, error) {
+	l.sayWhatRemains()
+	wiped, err := l.wipeCerts()
 	if err != nil {
 		return outcome{}, err
 	}
-	for _, name := range stateFiles[:len(stateFiles)-1] {
-		_, _, err := n.dir.Attributes(name)
-		wiped = wiped || err == nil
-		if err := n.dir.Remove(name); err != nil {
+	files := slices.Clone(stateFiles[:len(stateFiles)-1])
+	if l.asksDirector() {
+		files = append(files, leftFile)
+	}
+	for _, name := range files {
+		_, _, err := l.dir.Attributes(name)
+		wiped = wiped || err == nil && name != leftFile
+		if err := l.dir.Remove(name); err != nil {
 			return outcome{}, err
 		}
 	}
-	if err := n.dir.Sweep(); err != nil {
+	if err := l.dir.Sweep(); err != nil {
 		return outcome{}, err
 	}
-	had := n.state.Name != "" || n.state.HostKey != ""
-	if err := n.forget(); err != nil {
+	had := l.state.Name != "" || l.state.HostKey != ""
+	if err := l.forget(); err != nil {
 		return outcome{}, err
 	}
 	if !wiped && !had {
 		return says("nothing to do")
 	}
-	return changed("key, certificate, request, host key, state and status are gone; the configuration stays%s", n.agentStays())
+	return changed("key, certificate, request, host key, state and status are gone; the configuration stays%s", l.agentStays())
 }
 
 func (n *node) agentStays() string {

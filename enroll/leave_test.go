@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
 )
@@ -117,7 +118,7 @@ func TestLeaveKeepsTheIdentityUntilTheDirectorHasDoneItsPart(t *testing.T) {
 				if test.says == "is no host in the Director" && slices.Contains(l.asked, "delete "+nodeName) {
 					t.Error("the template was deleted")
 				}
-				if err := n.Leave(t.Context(), enroll.LeaveOptions{Local: true}); err != nil || n.files(t)[0] != "ca.crt" {
+				if err := n.Leave(t.Context(), enroll.LeaveOptions{Local: true}); err != nil || !slices.Equal(n.files(t), []string{"left.json", "ca.crt"}) {
 					t.Errorf("leaving locally: %v, there is %v", err, n.files(t))
 				}
 			})
@@ -201,6 +202,69 @@ func TestLeaveRefusesWhileTheDaemonRuns(t *testing.T) {
 	}
 	if len(l.asked) > 0 || !exists(n.cert(".key")) {
 		t.Errorf("asked %v", l.asked)
+	}
+}
+
+// A Director's part that was left out is done later, by the machine whose it is.
+func TestLeaveFinishesWhatWasLeftOut(t *testing.T) {
+	for what, test := range map[string]struct {
+		change  func(n *node, l *leaver)
+		deleted bool
+		says    string
+	}{
+		"later":             {func(*node, *leaver) {}, true, "host " + nodeName + " deleted"},
+		"deleted meanwhile": {func(_ *node, l *leaver) { l.host = nil }, false, "there is no host"},
+		"another's by now":  {func(_ *node, l *leaver) { l.host.Key = secret.New(strings.Repeat("f", 40)) }, false, "another key"},
+		"an image of it":    {func(n *node, _ *leaver) { n.Machine.Hostname = func() (string, error) { return "clone", nil } }, false, "isn't this machine's name"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n, l := newLeaver(t)
+			var steps []string
+			n.Observe = func(s enroll.Step) { steps = append(steps, s.Text) }
+			n.Controller = nil // nobody to ask, without being told so
+			if err := n.Leave(t.Context(), enroll.LeaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			n.Controller = l
+			test.change(n, l)
+			if err := n.Leave(t.Context(), enroll.LeaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if deleted := slices.Contains(l.asked, "delete "+nodeName); deleted != test.deleted || !strings.Contains(strings.Join(steps, "\n"), test.says) {
+				t.Errorf("deleted %v; it said %q", deleted, steps)
+			}
+			if left := n.files(t); !slices.Equal(left, []string{"ca.crt"}) {
+				t.Errorf("there is left %v", left)
+			}
+		})
+	}
+}
+
+// Where no Director is set nothing is said of one.
+func TestLeaveWithoutADirector(t *testing.T) {
+	n := newNode(t)
+	n.Enroller.Director, n.Tickets = nil, []enroll.TicketSource{enroll.TicketNone}
+	n.Endpoints = []enroll.Endpoint{{Name: "master1", Address: "192.0.2.1:5665"}}
+	n.mustEnsure(t)
+	var steps []enroll.Step
+	n.Observe = func(s enroll.Step) { steps = append(steps, s) }
+	if err := n.Leave(t.Context(), enroll.LeaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for _, s := range steps {
+		said += s.Text + "\n"
+		if s.Warning {
+			t.Errorf("a warning: %q", s.Text)
+		}
+	}
+	for _, words := range []string{"no Director is set here", "on the CA there is nothing to do", "stays valid until"} {
+		if !strings.Contains(said, words) {
+			t.Errorf("%q doesn't say %q", said, words)
+		}
+	}
+	if left := n.files(t); !slices.Equal(left, []string{"ca.crt"}) {
+		t.Errorf("there is left %v", left)
 	}
 }
 

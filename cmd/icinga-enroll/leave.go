@@ -23,7 +23,8 @@ func newLeave() *cobra.Command {
 Director, which is deployed only with --deploy; then key, certificate, request,
 host key, state and status are removed here. The configuration stays, that of
 the Icinga agent too. Without director.user, or with --local, no server is asked,
-and what remains for somebody to do is said. Where the Director can't be
+and what remains for somebody to do is said; the host's name is kept, so that
+"leave" with director.user can delete it later. Where the Director can't be
 reached nothing is removed (exit 75). Run again it does what is left to do.
 
 The service has to be stopped before: "icinga-enroll service stop".
@@ -35,7 +36,7 @@ The service has to be stopped before: "icinga-enroll service stop".
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.Deploy, "deploy", false, "have the Director deploy, and wait until the master has taken it")
-	flags.BoolVar(&o.Local, "local", false, "ask no server: the host stays in the Director")
+	flags.BoolVar(&o.Local, "local", false, "ask no server: the host stays in the Director, until leave is run without this")
 	flags.BoolVar(&yes, "yes", false, "don't ask; needed where there is no terminal to ask on")
 	cmd.MarkFlagsMutuallyExclusive("deploy", "local")
 	addSettings(flags)
@@ -52,7 +53,7 @@ const leaveExitHelp = `Exit codes:
 func leave(cmd *cobra.Command, o enroll.LeaveOptions, yes bool) error {
 	lines := newLines(cmd.OutOrStdout(), false)
 	defer lines.close()
-	e, done, err := newEnroller(cmd, lines.observe)
+	e, done, err := newOffline(cmd, lines.observe)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,107 @@
+package enroll
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/platform"
+)
+
+// leftFile has the hosts that the Director still has of a machine that has left
+// without it, so that a later Leave can finish that. It holds no secret.
+const leftFile = "left.json"
+
+// leftHost is a host of this machine in the Director.
+type leftHost struct {
+	Name     string    `json:"name"`
+	Hostname string    `json:"hostname,omitempty"` // the machine's, when it left
+	KeySum   string    `json:"host_api_key_sha256,omitempty"`
+	At       time.Time `json:"at,omitzero"` // when it left; zero: it hasn't yet
+}
+
+func keySum(key secret.Text) string {
+	if key.IsZero() {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// isAnothers reports whether the name that h has left behind was taken by
+// another machine since, whose key this is.
+func (h leftHost) isAnothers(key secret.Text) bool {
+	return !h.At.IsZero() && h.KeySum != "" && !key.IsZero() && h.KeySum != keySum(key)
+}
+
+// hostsToDelete are those that were left before and this node's own.
+func (n *node) hostsToDelete() ([]leftHost, error) {
+	hosts, err := n.loadLeft()
+	if err != nil || n.name == "" || n.APIClient || !n.hasDirector() {
+		return hosts, err
+	}
+	hosts = slices.DeleteFunc(hosts, func(h leftHost) bool { return strings.EqualFold(h.Name, n.name) })
+	return append(hosts, leftHost{Name: n.name, Hostname: n.hostname(), KeySum: keySum(n.hostKey())}), nil
+}
+
+// hasDirector reports whether a Director may know this node: one is set, or was.
+func (n *node) hasDirector() bool {
+	return n.Director != nil || n.Controller != nil || n.state.HostKey != "" || n.state.RegisterSent != nil || n.state.Elsewhere
+}
+
+// hostname is "" where the system doesn't say.
+func (n *node) hostname() string {
+	name, _ := n.Machine.Hostname()
+	return name
+}
+
+// loadLeft leaves out what a machine of another name has left: an image that was
+// made after that isn't it.
+func (n *node) loadLeft() (hosts []leftHost, err error) {
+	file := filepath.Join(n.dir.Path(), leftFile)
+	data, err := n.dir.ReadFile(leftFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &hosts); err != nil {
+		return nil, fmt.Errorf("%s, which names hosts that are yet to be deleted in the Director, is damaged (%w): look for this machine's there, then remove the file", file, err)
+	}
+	here := n.hostname()
+	return slices.DeleteFunc(hosts, func(h leftHost) bool {
+		anothers := h.Hostname != "" && here != "" && h.Hostname != here
+		if anothers {
+			n.note(Step{Name: "director", Warning: true, Text: fmt.Sprintf("%s was left behind by %s, which isn't this machine's name: whose host that is, somebody has to decide in the Director", h.Name, h.Hostname)})
+		}
+		return anothers
+	}), nil
+}
+
+// keepForLater writes down what is to be deleted, before all else here is gone.
+func (l *leaving) keepForLater() (outcome, error) {
+	var names []string
+	for i := range l.hosts {
+		if l.hosts[i].At.IsZero() {
+			l.hosts[i].At = l.Now().UTC()
+		}
+		names = append(names, l.hosts[i].Name)
+	}
+	data, err := json.MarshalIndent(l.hosts, "", "  ")
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := l.dir.WriteFile(leftFile, append(data, '\n'), 0o600, platform.Owner{}); err != nil {
+		return outcome{}, err
+	}
+	return warns("somebody has to delete the host %s in the Director, and deploy; or icinga-enroll leave does it later, with director.user: %s has the name", strings.Join(names, " and "), filepath.Join(l.dir.Path(), leftFile))
+}
