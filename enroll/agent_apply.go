@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"icinga-enroll/pki"
@@ -179,9 +180,11 @@ func (n *node) tellPlaced(setup agent.Setup, changes []agent.Change, p selfservi
 // write writes down what was there, puts the new files in place, and writes down
 // that they are: a run that is cut short between is undone by the next.
 func (n *node) write(a agent.Agent, p selfservice.Parameters, changes []agent.Change) error {
-	if _, err := a.BackUp(changes); err != nil {
+	kept, err := a.BackUp(changes)
+	if err != nil {
 		return err
 	}
+	n.tellKept(changes, kept)
 	s := &n.state.Agent
 	if s.Undo == nil {
 		s.Undo = &agentUndo{Written: maps.Clone(s.Written), Applied: s.Applied, Addresses: s.Addresses}
@@ -207,6 +210,18 @@ func (n *node) write(a agent.Agent, p selfservice.Parameters, changes []agent.Ch
 	s.Written, s.Applied, s.Addresses, s.ReloadDue = written, &p, n.lookedUp(), true
 	s.Undo.Placed, s.Follow.Trial = true, n.trying
 	return n.save()
+}
+
+// tellKept says where people find what they had written. Of the packages' files
+// it says nothing.
+func (n *node) tellKept(changes []agent.Change, kept []string) {
+	for _, c := range changes {
+		for _, name := range kept {
+			if c.Standing != agent.Nobodys && strings.HasPrefix(name, c.Old.Name+".orig") {
+				n.note(Step{Name: "agent", Text: fmt.Sprintf("what somebody had written in %s is kept as %s", c.Old.Name, name), Changed: true})
+			}
+		}
+	}
 }
 
 // putBack puts the files back that were there before.

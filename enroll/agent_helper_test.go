@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,10 @@ func (n *agentNode) fails(t *testing.T, words ...string) {
 	}
 }
 
+func (n *agentNode) said(words string) bool {
+	return slices.ContainsFunc(n.last.Steps, func(s enroll.Step) bool { return strings.Contains(s.Text, words) })
+}
+
 func (n *agentNode) warned(words string) bool {
 	for _, s := range n.last.Steps {
 		if s.Warning && strings.Contains(s.Text, words) {
@@ -187,7 +192,7 @@ func (n *agentNode) tree(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	err := filepath.WalkDir(n.Agent.ConfigDir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || strings.HasSuffix(path, ".orig") || d.IsDir() {
+		if err != nil || strings.Contains(path, ".orig") || d.IsDir() {
 			return err
 		}
 		info, err := d.Info()

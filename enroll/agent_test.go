@@ -243,6 +243,12 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 		if n.wantConfigured(t); strings.Contains(read(t, n.file("zones.conf")), "mine") || n.reloads != 2 {
 			t.Error("agent.overwrite doesn't")
 		}
+		if !strings.HasSuffix(read(t, n.file("zones.conf.orig.2")), "// mine\n") || read(t, n.file("zones.conf.orig")) != stockFiles["zones.conf"] {
+			t.Error("what they had written is lost")
+		}
+		if !n.said("kept as zones.conf.orig.2") {
+			t.Errorf("nothing says where it is: %+v", n.last.Steps)
+		}
 	})
 	t.Run("foreign", func(t *testing.T) {
 		n := newAgentNode(t)

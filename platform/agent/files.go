@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"icinga-enroll/platform"
@@ -268,29 +269,43 @@ func (f File) put(d *platform.Dir, base string) error {
 	return d.WriteFile(base, []byte(f.Text), mode.Perm(), owner)
 }
 
-// BackUp keeps the files of somebody else that changes replace, once, under the
-// name that "icinga2 node setup" gives them, and returns those names.
+// BackUp keeps the files of somebody else that changes replace, and returns the
+// names of the copies that it has made. The first is under the name that "icinga2
+// node setup" gives it, later ones have a number behind that; a content that is
+// kept already isn't kept again.
 func (a Agent) BackUp(changes []Change) (kept []string, err error) {
 	for _, c := range changes {
 		isFeature := c.Old.Link != "" && c.Standing == Nobodys // "icinga2 feature enable" makes it again
 		if c.Standing == Ours || c.Old.None || isFeature {
 			continue
 		}
-		orig := c.Old
-		orig.Name += ".orig"
-		there, err := a.read(orig.Name)
+		name, err := a.backUp(c)
 		if err != nil {
 			return kept, err
 		}
-		if !there.None {
-			continue
+		if name != "" {
+			kept = append(kept, name)
 		}
-		if err := a.in(c.Old.Name, orig.putBeside); err != nil {
-			return kept, err
-		}
-		kept = append(kept, orig.Name)
 	}
 	return kept, nil
+}
+
+// backUp returns "" where a copy is there.
+func (a Agent) backUp(c Change) (name string, err error) {
+	orig := c.Old
+	for number := 1; ; number++ {
+		orig.Name = c.Old.Name + ".orig"
+		if number > 1 {
+			orig.Name += "." + strconv.Itoa(number) // it doesn't end in .conf, which Icinga would read
+		}
+		there, err := a.read(orig.Name)
+		if err != nil || there == orig {
+			return "", err
+		}
+		if there.None {
+			return orig.Name, a.in(c.Old.Name, orig.putBeside)
+		}
+	}
 }
 
 // putBeside writes a copy of the file base, with the mode and the owner of that

@@ -171,18 +171,26 @@ func TestFeatureThatIsEnabled(t *testing.T) {
 	}
 }
 
+// Each content of somebody else's is kept once, the oldest as ".orig".
 func TestBackUpOnce(t *testing.T) {
 	a := stock(t, "debian")
 	a.mustWrite(t, constantsName, "const TicketSalt = \"secret\"\n", 0o600)
 	old := textOf(t, a, zonesName)
-	for range 2 {
+	var kept []string
+	for _, edit := range []string{"// edited\n", "// again\n", "// edited\n", old, "// the last\n"} {
 		changes := mustChange(t, a, twoParents(), nil)
-		_, err := a.BackUp(changes)
+		more, err := a.BackUp(changes)
 		must(t, err, a.Put(news(changes)))
-		a.mustWrite(t, zonesName, "// edited\n", 0o640)
+		kept = append(kept, more...)
+		a.mustWrite(t, zonesName, edit, 0o640)
 	}
-	if got := textOf(t, a, "zones.conf.orig"); got != old {
-		t.Errorf("the backup is %q", got)
+	for name, want := range map[string]string{"zones.conf.orig": old, "zones.conf.orig.2": "// edited\n", "zones.conf.orig.3": "// again\n"} {
+		if got := textOf(t, a, name); got != want || !slices.Contains(kept, name) {
+			t.Errorf("%s is %q; kept %v", name, got, kept)
+		}
+	}
+	if _, err := os.Lstat(a.path("zones.conf.orig.4")); err == nil {
+		t.Errorf("a content was kept twice: %v", kept)
 	}
 	if mode := modeOf(t, a, "constants.conf.orig"); mode != 0o600 {
 		t.Errorf("the backup of a file with a secret, mode 0600, has %v", mode)
