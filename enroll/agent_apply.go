@@ -151,7 +151,7 @@ func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p se
 	}
 	how, err := n.reload(ctx, a, setup, ran)
 	if err != nil && n.state.Agent.Undo != nil {
-		return "", n.takeBack(ctx, a, ran, fmt.Errorf("the agent doesn't take its new configuration, so the old one is back: %w", err))
+		return "", n.takeBack(ctx, a, setup, ran, fmt.Errorf("the agent doesn't take its new configuration, so the old one is back: %w", err))
 	}
 	if err != nil {
 		return "", err
@@ -235,19 +235,51 @@ func (n *node) putBack(a agent.Agent) error {
 	return n.save()
 }
 
-// takeBack puts the old configuration back and has the agent read it.
-func (n *node) takeBack(ctx context.Context, a agent.Agent, ran bool, cause error) error {
+// takeBack puts the old configuration back and has the agent read it. An agent of
+// somebody's own command is reloaded even if it doesn't run: a reload may have
+// killed it, this one or one that was cut short.
+func (n *node) takeBack(ctx context.Context, a agent.Agent, setup agent.Setup, ran bool, cause error) error {
 	if err := n.putBack(a); err != nil {
 		return errors.Join(cause, err)
 	}
-	if !ran && !a.Runs(ctx) { // by now it may have been started
+	if !ran && n.Agent.Reload == nil && !a.Runs(ctx) { // by now it may have been started
 		return cause
 	}
-	if err := a.Reload(ctx); err != nil {
-		return fmt.Errorf("%w\n  with the old configuration: %w\n  Look whether the agent runs, and start it", cause, err)
+	err := a.Reload(ctx)
+	if err == nil && ran {
+		err = n.awaitBack(ctx, a, setup)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n  with the old configuration: %w\n  %s", cause, err, n.adviseStart())
 	}
 	n.state.Agent.ReloadDue = false
 	return errors.Join(cause, n.save())
+}
+
+// awaitBack waits until an agent runs again that ran before, as far as that can
+// be seen, with its old configuration. Setup is the new one's, which is all that
+// is known of where it listens where it had none of this program's.
+func (n *node) awaitBack(ctx context.Context, a agent.Agent, setup agent.Setup) error {
+	if old := n.state.Agent.Applied; old != nil {
+		setup = n.setup(*old)
+	}
+	ctx, cancel := context.WithTimeout(ctx, upWithin)
+	defer cancel()
+	for !n.runs(ctx, a, setup) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %s it doesn't run", upWithin)
+		case <-time.After(upPoll):
+		}
+	}
+	return nil
+}
+
+func (n *node) adviseStart() string {
+	if n.Agent.Reload == nil {
+		return "Look whether the agent runs, and start it"
+	}
+	return fmt.Sprintf("Look whether it runs, and if not start the agent yourself, as you did before: agent.reload (%s) was run once more for that", strings.Join(n.Agent.Reload, " "))
 }
 
 // undoHalf puts the agent's old files back where a run was cut short while it

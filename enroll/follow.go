@@ -197,7 +197,7 @@ func (n *node) judgeTrial(ctx context.Context, a agent.Agent) (outcome, error) {
 		return outcome{}, nil
 	}
 	f.Refused, f.RefusedAt = n.state.Agent.Applied, n.Now().UTC()
-	return outcome{}, n.takeBack(ctx, a, n.runs(ctx, a, setup), fmt.Errorf("the agent had no connection %s after it followed the Director (%s), so the old configuration is back: %s",
+	return outcome{}, n.takeBack(ctx, a, setup, n.runs(ctx, a, setup), fmt.Errorf("the agent had no connection %s after it followed the Director (%s), so the old configuration is back: %s",
 		trialLasts, difference(*n.state.Agent.Undo.Applied, *f.Refused), state.Text))
 }
 
