@@ -14,6 +14,7 @@ import (
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/platform"
+	"icinga-enroll/platform/machine"
 	"icinga-enroll/selfservice"
 )
 
@@ -215,10 +216,11 @@ func TestLeaveFinishesWhatWasLeftOut(t *testing.T) {
 		"later":             {func(*node, *leaver) {}, true, "host " + nodeName + " deleted"},
 		"deleted meanwhile": {func(_ *node, l *leaver) { l.host = nil }, false, "there is no host"},
 		"another's by now":  {func(_ *node, l *leaver) { l.host.Key = secret.New(strings.Repeat("f", 40)) }, false, "another key"},
-		"an image of it":    {func(n *node, _ *leaver) { n.Machine.Hostname = func() (string, error) { return "clone", nil } }, false, "isn't this machine's name"},
+		"an image of it":    {func(n *node, _ *leaver) { n.Machine.Identify = virtual("B") }, false, "of which this is a copy"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			n, l := newLeaver(t)
+			n.Machine.Identify = virtual("A")
 			var steps []string
 			n.Observe = func(s enroll.Step) { steps = append(steps, s.Text) }
 			n.Controller = nil // nobody to ask, without being told so
@@ -238,6 +240,10 @@ func TestLeaveFinishesWhatWasLeftOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+func virtual(hardware string) func() machine.Identity {
+	return func() machine.Identity { return machine.Identity{Kind: machine.Virtual, Hardware: hardware} }
 }
 
 // Where no Director is set nothing is said of one.

@@ -22,10 +22,10 @@ const leftFile = "left.json"
 
 // leftHost is a host of this machine in the Director.
 type leftHost struct {
-	Name     string    `json:"name"`
-	Hostname string    `json:"hostname,omitempty"` // the machine's, when it left
-	KeySum   string    `json:"host_api_key_sha256,omitempty"`
-	At       time.Time `json:"at,omitzero"` // when it left; zero: it hasn't yet
+	Name    string        `json:"name"`
+	Machine *boundMachine `json:"machine,omitempty"` // that has left; nil: it isn't known
+	KeySum  string        `json:"host_api_key_sha256,omitempty"`
+	At      time.Time     `json:"at,omitzero"` // when it left; zero: it hasn't yet
 }
 
 func keySum(key secret.Text) string {
@@ -49,7 +49,7 @@ func (n *node) hostsToDelete() ([]leftHost, error) {
 		return hosts, err
 	}
 	hosts = slices.DeleteFunc(hosts, func(h leftHost) bool { return strings.EqualFold(h.Name, n.name) })
-	return append(hosts, leftHost{Name: n.name, Hostname: n.hostname(), KeySum: keySum(n.hostKey())}), nil
+	return append(hosts, leftHost{Name: n.name, KeySum: keySum(n.hostKey())}), nil
 }
 
 // hasDirector reports whether a Director may know this node: one is set, or was.
@@ -57,14 +57,12 @@ func (n *node) hasDirector() bool {
 	return n.Director != nil || n.Controller != nil || n.state.HostKey != "" || n.state.RegisterSent != nil || n.state.Elsewhere
 }
 
-// hostname is "" where the system doesn't say.
-func (n *node) hostname() string {
-	name, _ := n.Machine.Hostname()
-	return name
+// isCopy reports whether this machine is a copy of the one that left h behind.
+func (n *node) isCopy(h leftHost) bool {
+	return h.Machine != nil && n.Machine.Identify != nil && h.Machine.isAnother(sealMachine(n.Machine.Identify(), h.Machine.Salt))
 }
 
-// loadLeft leaves out what a machine of another name has left: an image that was
-// made after that isn't it.
+// loadLeft leaves out what another machine has left: this one is a copy of it.
 func (n *node) loadLeft() (hosts []leftHost, err error) {
 	file := filepath.Join(n.dir.Path(), leftFile)
 	data, err := n.dir.ReadFile(leftFile)
@@ -77,13 +75,12 @@ func (n *node) loadLeft() (hosts []leftHost, err error) {
 	if err := json.Unmarshal(data, &hosts); err != nil {
 		return nil, fmt.Errorf("%s, which names hosts that are yet to be deleted in the Director, is damaged (%w): look for this machine's there, then remove the file", file, err)
 	}
-	here := n.hostname()
 	return slices.DeleteFunc(hosts, func(h leftHost) bool {
-		anothers := h.Hostname != "" && here != "" && h.Hostname != here
-		if anothers {
-			n.note(Step{Name: "director", Warning: true, Text: fmt.Sprintf("%s was left behind by %s, which isn't this machine's name: whose host that is, somebody has to decide in the Director", h.Name, h.Hostname)})
+		copied := n.isCopy(h)
+		if copied {
+			n.note(Step{Name: "director", Warning: true, Text: fmt.Sprintf("the host %s is that of another machine, of which this is a copy, and stays", h.Name)})
 		}
-		return anothers
+		return copied
 	}), nil
 }
 
@@ -92,7 +89,7 @@ func (l *leaving) keepForLater() (outcome, error) {
 	var names []string
 	for i := range l.hosts {
 		if l.hosts[i].At.IsZero() {
-			l.hosts[i].At = l.Now().UTC()
+			l.hosts[i].At, l.hosts[i].Machine = l.Now().UTC(), l.state.Machine
 		}
 		names = append(names, l.hosts[i].Name)
 	}
