@@ -2,6 +2,7 @@
 # make check   race detector, lint, cross builds (installs its linter)
 # make systemd-test  the service under a real systemd, in a container (root on Debian)
 # make init-test     the same under OpenRC and System V init
+# make images-test   sealed and unsealed copies of a machine, against the lab
 # make windows-test  the tests and the program as on Windows, under Wine
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 
@@ -15,7 +16,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test windows-test
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -66,6 +67,9 @@ systemd-test: build
 init-test: build
 	testdata/systemd/test-scripts openrc $(BIN)
 	testdata/systemd/test-scripts sysv $(BIN)
+
+images-test: build lab
+	testdata/systemd/test-images $(BIN) $(LAB)
 
 windows-test:
 	testdata/wine/test

@@ -70,7 +70,7 @@ func (n *node) wipeImage(ctx context.Context) (outcome, error) {
 	if _, err := n.wipeCerts(); err != nil {
 		return outcome{}, err
 	}
-	if err := errors.Join(removeFiles(n.dir, stateFiles), n.dir.RemoveAll(quarantineDir), n.dir.Sweep()); err != nil {
+	if err := errors.Join(removeFiles(n.dir, stateFiles), n.dir.Remove(leftFile), n.dir.RemoveAll(quarantineDir), n.dir.Sweep()); err != nil {
 		return outcome{}, err
 	}
 	if !had {
@@ -139,7 +139,7 @@ func (n *node) inherited() (files []string) {
 	if n.dir == nil {
 		return nil
 	}
-	for _, name := range append([]string{quarantineDir}, stateFiles...) {
+	for _, name := range append([]string{quarantineDir, leftFile}, stateFiles...) {
 		if _, _, err := n.dir.Attributes(name); err == nil {
 			files = append(files, filepath.Join(n.StateDir, name))
 		}

@@ -49,7 +49,7 @@ func firmwareTable() []byte {
 		return nil
 	}
 	data := make([]byte, size)
-	size, _, _ = getFirmwareTable.Call(rsmb, 0, uintptr(unsafe.Pointer(&data[0])), size)
+	size, _, _ = getFirmwareTable.Call(rsmb, 0, uintptr(unsafe.Pointer(&data[0])), size) //nolint:gosec // the call takes an address
 	if size < 8 || int(size) > len(data) {
 		return nil
 	}
