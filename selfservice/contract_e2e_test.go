@@ -25,6 +25,7 @@ func TestContractDirector(t *testing.T) {
 		key:        lab.TemplateKey,
 		noAgent:    lab.NoAgent,
 		noAgentKey: lab.NoAgentKey,
+		endpoint:   lab.Master,
 		masters:    []masterState{wrongPassword, unreachable},
 		login:      lab.login,
 		backstage:  lab,

@@ -40,6 +40,7 @@ func (f *fake) contract() *contractDirector {
 		key:        agentKey,
 		noAgent:    "no-agent",
 		noAgentKey: noAgentKey,
+		endpoint:   "master",
 		masters:    []masterState{wrongPassword, unreachable, noPermission, noSalt},
 		login:      f.login,
 		backstage:  f,

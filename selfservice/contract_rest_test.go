@@ -77,6 +77,17 @@ func asksDeployment(ctx context.Context, c *selfservice.Controller, _ string) er
 	return err
 }
 
+// findsEndpoint fails if what the Director says isn't what is wanted.
+func findsEndpoint(want bool) restCall {
+	return func(ctx context.Context, c *selfservice.Controller, name string) error {
+		found, err := c.HasEndpoint(ctx, name)
+		if err == nil && found != want {
+			return fmt.Errorf("endpoint %q: found is %t", name, found)
+		}
+		return err
+	}
+}
+
 func creates(spec selfservice.HostSpec) restCall {
 	return func(ctx context.Context, c *selfservice.Controller, name string) error {
 		spec.Name = name
@@ -106,7 +117,7 @@ const (
 )
 
 func restRows() []contractRow {
-	rows := [][]contractRow{restHostRows(), restRefusedRows(), restTicketRows(), restDeployRows(), restPermissionRows()}
+	rows := [][]contractRow{restHostRows(), restRefusedRows(), restTicketRows(), restDeployRows(), restPermissionRows(), restEndpointRows()}
 	var all []contractRow
 	for _, some := range rows {
 		for _, row := range some {
@@ -265,5 +276,25 @@ func restPermissionRows() []contractRow {
 		{what: "wrong password", as: wrongLogin, method: http.MethodGet, call: "host", query: named, status: 401, html: true, answer: "",
 			client: &clientRow{rest: asksHost, is: selfservice.ErrLoginRejected, text: "Check the name and the password"}},
 		{what: "another Accept", accept: "*/*", method: http.MethodGet, call: "host", query: named, status: 302, html: true, answer: ""},
+	}
+}
+
+// restEndpointRows: endpoints are for administrators only.
+func restEndpointRows() []contractRow {
+	const adminOnly = "No permission for director/admin"
+	return []contractRow{
+		{what: "endpoint", method: http.MethodGet, call: "endpoint", query: "name=$endpoint", status: 200,
+			answer: `(?s)\{\n.*"object_name": "$endpoint",\n    "object_type": "external_object",\n.*"zone": "master"\n\}\n`,
+			client: &clientRow{rest: findsEndpoint(true)}},
+		{what: "endpoint, name in upper case", method: http.MethodGet, call: "endpoint", query: "name=$upperendpoint", status: 200,
+			answer: `(?s)\{\n.*"object_name": "$endpoint",.*\}\n`, client: &clientRow{rest: findsEndpoint(true)}},
+		{what: "endpoint, missing", method: http.MethodGet, call: "endpoint", query: named, status: 404, answer: anError(noObject),
+			client: &clientRow{rest: findsEndpoint(false)}},
+		{what: "endpoint, a host's name", prepare: agentHost, method: http.MethodGet, call: "endpoint", query: named, status: 404, answer: anError(noObject),
+			client: &clientRow{rest: findsEndpoint(false)}},
+		{what: "endpoint, no name", method: http.MethodGet, call: "endpoint", status: 500, answer: anError("Object is required")},
+		{what: "endpoint, not allowed", as: controller, method: http.MethodGet, call: "endpoint", query: "name=$endpoint", status: 403,
+			answer: aWebError(strings.ReplaceAll(adminOnly, "/", `\\/`)),
+			client: &clientRow{rest: findsEndpoint(true), is: selfservice.ErrNoPermission, text: adminOnly}},
 	}
 }

@@ -34,6 +34,7 @@ type contractDirector struct {
 	key        string // its key
 	noAgent    string // a template that is no agent's
 	noAgentKey string
+	endpoint   string        // an endpoint object
 	masters    []masterState // what breakMaster can do
 	// login says how an account of Icinga Web logs in.
 	login func(account) (user, password string)
@@ -68,8 +69,8 @@ const (
 
 // A contractRow is one request. In its texts, $name is a host name that no
 // other row uses, $upper the same in upper case, $template the key of an agent's template and $templatename
-// its name, $noagent the key of the other template, and $key what prepare has
-// left.
+// its name, $noagent the key of the other template, $endpoint an endpoint, and $key
+// what prepare has left.
 type contractRow struct {
 	what    string
 	suffix  string // of the host's name
@@ -141,7 +142,7 @@ func runContract(t *testing.T, d *contractDirector) {
 func stage(t *testing.T, d *contractDirector, row contractRow, i int) (name string, vars map[string]string) {
 	t.Helper()
 	name = strings.ToLower(fmt.Sprintf("contract-%d-%s", i, rand.Text()[:10])) + row.suffix
-	vars = map[string]string{"name": name, "upper": strings.ToUpper(name), "template": d.key, "templatename": d.template, "noagent": d.noAgentKey}
+	vars = map[string]string{"name": name, "upper": strings.ToUpper(name), "template": d.key, "templatename": d.template, "noagent": d.noAgentKey, "endpoint": d.endpoint, "upperendpoint": strings.ToUpper(d.endpoint)}
 	t.Cleanup(func() { d.deleteHost(t, name) })
 	if row.prepare != nil {
 		vars["key"] = row.prepare(t, d, name)
@@ -243,7 +244,7 @@ func runClient(t *testing.T, d *contractDirector, row contractRow, i int) {
 	if row.client.rest != nil {
 		_, password := d.login(row.as)
 		secrets = append(secrets, password, vars["key"])
-		err = row.client.rest(t.Context(), d.controller(t, row.as), name)
+		err = row.client.rest(t.Context(), d.controller(t, row.as), orDefault(query.Get("name"), name))
 	} else {
 		err = d.callClient(t, row, query)
 	}

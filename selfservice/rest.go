@@ -58,7 +58,7 @@ func NewController(baseURL string, o Options, user string, password secret.Text)
 // Close closes the connections that are idle. The controller can still be used.
 func (c *Controller) Close() { c.client.Close() }
 
-// onHost begins a call about the host name. Its errors quote the name, which is
+// onHost begins a call about the host, or other object, of that name. Its errors quote the name, which is
 // not secret.
 func onHost(method, path, name string) call {
 	return call{
@@ -86,6 +86,28 @@ func (c *Controller) Host(ctx context.Context, name string) (Host, error) {
 		return Host{}, c.client.unreadable(k, http.StatusOK, err)
 	}
 	return h, nil
+}
+
+// HasEndpoint reports whether the Director has an endpoint object of that name,
+// in whatever case. An agent that is a host there has none: ask for its [Host].
+// It takes the permission director/admin, else the error is [ErrNoPermission]
+// (observed on Director 1.10.2).
+func (c *Controller) HasEndpoint(ctx context.Context, name string) (bool, error) {
+	k := onHost(http.MethodGet, "endpoint", name)
+	answer, err := c.client.do(ctx, k)
+	if errors.Is(err, ErrNoHost) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var e struct {
+		Name text `json:"object_name"`
+	}
+	if err := json.Unmarshal(answer, &e); err != nil || !strings.EqualFold(string(e.Name), name) {
+		return false, c.client.unreadable(k, http.StatusOK, errors.New("the answer is not the endpoint object"))
+	}
+	return true, nil
 }
 
 // CreateHost makes a host of spec. It is [ErrHostExists] if a host or template

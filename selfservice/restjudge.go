@@ -28,6 +28,7 @@ var restVerdicts = append([]verdict{
 	{message: re(`^Unable to load object \(zone: .*\) referenced from `), advice: "Correct the name of the zone, or make the zone in the Director."},
 	{message: re(`^Got invalid parent id `), advice: "A host was imported as if it were a template, and the Director deploys nothing until that is mended in its database: " +
 		"delete the host that is named here from the table icinga_host."},
+	{message: re(`^No permission for director/admin`), is: ErrNoPermission, advice: adviceAdmin},
 	{message: re(`^No permission for `), is: ErrNoPermission, advice: advicePermission},
 	{message: re(`^You are not allowed to access this API`), is: ErrNoPermission, advice: "The permission director/api is missing. " + advicePermission},
 	{message: re(`^Malformed UTF-8 characters`), advice: adviceDatabase},
@@ -43,6 +44,7 @@ const (
 	// The four are named since whoever lacks one often lacks the next.
 	advicePermission = "Give a role of this Icinga Web user (Configuration, Access Control, Roles) what it lacks: " +
 		"module/director, director/api and director/hosts, and director/deploy to deploy."
+	adviceAdmin    = "Only a role with director/admin may see the Director's endpoints and zones."
 	adviceDatabase = "Observed for a key that another host or template has or that is over 40 characters, for no name at all and one that is taken, " +
 		"a name or display name over 255 characters, an IPv6 address over 45, a character that the Director's database does not store (such as an emoji), " +
 		"and for deleting a template that is in use."

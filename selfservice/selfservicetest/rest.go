@@ -31,6 +31,7 @@ func (d *Director) SetUser(u User) {
 var restCalls = map[string]string{
 	"host":                     "director/hosts",
 	"host/ticket":              "director/hosts",
+	"endpoint":                 "director/admin",
 	"config/deploy":            "director/deploy",
 	"config/deployment-status": "",
 }
@@ -66,9 +67,32 @@ func (d *Director) rest(w http.ResponseWriter, r *http.Request, path string, bod
 		d.deploymentStatus(w, r.URL.Query().Get("configs"))
 	case path == "host/ticket":
 		d.restTicket(w, r)
+	case path == "endpoint":
+		d.restEndpoint(w, r)
 	default:
 		d.restHost(w, r, body)
 	}
+}
+
+// restEndpoint shows a parent of the templates' zones.
+func (d *Director) restEndpoint(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	if !query.Has("name") {
+		writeError(w, http.StatusInternalServerError, "Object is required")
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.templates {
+		for _, p := range t.Parents {
+			if strings.EqualFold(p.Name, query.Get("name")) {
+				writeJSON(w, http.StatusOK, map[string]string{"object_name": p.Name, "object_type": "external_object",
+					"host": p.Host, "port": p.Port, "log_duration": "86400", "zone": t.Zone})
+				return
+			}
+		}
+	}
+	writeError(w, http.StatusNotFound, noObject)
 }
 
 // restTicket writes a second document after an error that is no 404.
