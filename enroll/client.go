@@ -19,37 +19,77 @@ func (n *node) checkClient(ctx context.Context) (outcome, error) {
 	if !n.APIClient || n.pair != nil && n.nothingDue() {
 		return outcome{}, nil
 	}
-	if err := n.notAnEndpoint(); err != nil {
+	if err := n.notAnEndpoint(); err != nil || n.Controller == nil {
 		return outcome{}, err
-	}
-	if n.Controller == nil {
-		return outcome{}, nil
 	}
 	_, err := n.Controller.Host(ctx, n.name)
 	switch {
 	case err == nil:
-		return outcome{}, fmt.Errorf("the Director has a host %q: an API client with a certificate of that name could act as it; set another host.name", n.name)
+		return outcome{}, n.couldActAs("the Director has a host %q", n.name)
 	case errors.Is(err, selfservice.ErrNoHost):
-		return says("the Director has no host %s", n.name)
-	case n.pair == nil:
-		return outcome{}, fmt.Errorf("whether %s is a host of the Director's: %w", n.name, err)
+		return n.notADirectorsEndpoint(ctx)
 	}
-	n.setback = err
-	return warns("whether %s has become a host of the Director's isn't known: %s", n.name, err)
+	return n.notKnown("a host", err)
 }
 
-// notAnEndpoint goes by the settings alone.
+// notADirectorsEndpoint asks for the masters and satellites, which are no hosts.
+func (n *node) notADirectorsEndpoint(ctx context.Context) (outcome, error) {
+	found, err := n.Controller.HasEndpoint(ctx, n.name)
+	switch {
+	case errors.Is(err, selfservice.ErrNoPermission):
+		return warns("the Director has no host %s; whether it has an endpoint of that name (a master or satellite) could not be checked: %s", n.name, err)
+	case err != nil:
+		return n.notKnown("an endpoint", err)
+	case found:
+		return outcome{}, n.couldActAs("the Director has an endpoint %q", n.name)
+	}
+	return says("the Director has neither a host nor an endpoint %s", n.name)
+}
+
+// notKnown is what a Director has not answered.
+func (n *node) notKnown(what string, err error) (outcome, error) {
+	if n.pair == nil {
+		return outcome{}, fmt.Errorf("whether %s is %s of the Director's: %w", n.name, what, err)
+	}
+	n.setback = err
+	return warns("whether %s has become %s of the Director's isn't known: %s", n.name, what, err)
+}
+
+func (n *node) couldActAs(format string, a ...any) error {
+	return fmt.Errorf(format+": an API client with a certificate of that name could act as it; set another host.name", a...)
+}
+
+// clientName is checkClient by what is known here alone.
+func (n *node) clientName(context.Context) (outcome, error) {
+	if !n.APIClient {
+		return outcome{}, nil
+	}
+	return outcome{}, n.notAnEndpoint()
+}
+
+// notAnEndpoint goes by the settings, and by what an enrolment has left here.
 func (n *node) notAnEndpoint() error {
 	known := map[string]string{n.API.Name: "api.address"}
+	if n.state.HostKey != "" || n.state.Elsewhere {
+		known[n.state.Name] = "as which this machine is registered in the Director"
+	}
+	if n.state.EnrolledAt != nil {
+		known[n.state.EnrolledAt.Name] = "which has handed out a certificate"
+	}
+	if n.state.Parameters != nil {
+		for _, name := range parentNames(*n.state.Parameters) {
+			known[name] = "a parent, as the Director says"
+		}
+	}
 	for _, p := range n.Agent.Parents {
 		known[p.Name] = "agent.parents"
 	}
 	for _, ep := range n.Endpoints {
 		known[ep.Name] = "ca.endpoints"
 	}
-	for name, setting := range known {
+	for name, how := range known {
 		if strings.EqualFold(name, n.name) {
-			return fmt.Errorf("%q is the name of an Icinga endpoint (%s): an API client with a certificate of that name could act as it; set another host.name", n.name, setting)
+			return n.couldActAs("%q is the name of an Icinga endpoint (%s)", n.name, how)
 		}
 	}
 	return nil

@@ -25,7 +25,8 @@ type Files struct {
 }
 
 // Import puts a certificate in place that was handed over, as Ensure does with
-// one that a CA has sent. It asks no server. What it refuses changes nothing.
+// one that a CA has sent. What it refuses changes nothing. It asks no server but,
+// for an API client, the Controller whether the name is a host's or an endpoint's.
 //
 // Where neither the configuration nor an enrolment before says which CA to
 // believe, that is the one in the files: whoever brings them has root here.
@@ -40,6 +41,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 		{name: "machine", do: n.sameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
+		{name: "client", do: n.checkClient},
 		{name: "import", do: func(ctx context.Context) (outcome, error) { return n.importFiles(ctx, f) }},
 	})
 	if err != nil {

@@ -1,0 +1,95 @@
+package enroll_test
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"strings"
+	"testing"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/selfservice"
+)
+
+func (l *leaver) HasEndpoint(_ context.Context, name string) (bool, error) {
+	l.asked = append(l.asked, "endpoint "+name)
+	return false, nil
+}
+
+// masters is a Director that has no host of the name that is asked for.
+type masters struct {
+	*leaver
+	found bool
+	err   error
+}
+
+func (m *masters) HasEndpoint(context.Context, string) (bool, error) { return m.found, m.err }
+
+// asClient makes n an API client that waits for nobody's approval.
+func asClient(n *node, c enroll.Controller) {
+	n.APIClient, n.Enroller.Director, n.Controller = true, nil, c
+	n.Tickets = []enroll.TicketSource{enroll.TicketNone}
+	n.Endpoints = []enroll.Endpoint{{Name: "master1", Address: "192.0.2.1:5665"}}
+}
+
+func TestAnAPIClientIsNoEndpointOfTheDirectors(t *testing.T) {
+	tests := map[string]struct {
+		masters masters
+		want    string // in the error; "": there is none
+		warning string
+	}{
+		"an endpoint": {masters{found: true}, "the Director has an endpoint", ""},
+		"neither":     {masters{}, "", ""},
+		"not allowed": {masters{err: selfservice.ErrNoPermission}, "", "could not be checked"},
+		"away":        {masters{err: errDead{}}, "whether web1.example.com is an endpoint", ""},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			n := newNode(t)
+			tt.masters.leaver = &leaver{}
+			asClient(n, &tt.masters)
+			r, err := n.Ensure(t.Context())
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Fatalf("the error is %v, want one with %q", err, tt.want)
+			}
+			if err != nil && len(n.authority.asked) > 0 {
+				t.Errorf("the CA was asked at %v", n.authority.asked)
+			}
+			warned := false
+			for _, s := range r.Steps {
+				warned = warned || s.Warning && tt.warning != "" && strings.Contains(s.Text, tt.warning)
+			}
+			if warned != (tt.warning != "") {
+				t.Errorf("the steps are %+v, want a warning with %q", r.Steps, tt.warning)
+			}
+		})
+	}
+}
+
+// What an agent has left in the state folder is not an API client's: neither its
+// own name nor its parents'.
+func TestAnAPIClientIsNoAgent(t *testing.T) {
+	for _, name := range []string{nodeName, strings.ToUpper(nodeName), "master1"} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.mustEnsure(t)
+			h := handOver(t, n.authority.ca, name, -day, 300*day)
+			asClient(n, nil)
+			n.Endpoints = nil
+			n.Name = name
+			before := n.listing(t)
+			_, err := n.PrepareCSR(t.Context(), pkix.Name{})
+			if err == nil {
+				t.Error("a request was made")
+			}
+			if _, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}); err == nil {
+				t.Error("it was imported")
+			}
+			if after := n.listing(t); len(after) != len(before) || after[n.cert(".key")] != before[n.cert(".key")] {
+				t.Error("files were changed")
+			}
+			if name == nodeName && !strings.Contains(err.Error(), "could act as it") {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
