@@ -138,6 +138,7 @@ func TestWhoAmI(t *testing.T) {
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
 			n, h := imported(t)
+			n.APIClient = true
 			n.Endpoints = append(n.Endpoints, enroll.Endpoint{Name: "master2", Address: "192.0.2.2:5665"})
 			n.ParentAPI = func(ep pki.Endpoint, trust pki.Trust, own tls.Certificate) enroll.ParentAPI {
 				if !own.Leaf.Equal(h.cert) || len(trust.Roots) != 1 || len(ep.Names) != 1 {
@@ -157,11 +158,24 @@ func TestWhoAmI(t *testing.T) {
 func TestWhoAmIIsNotForAgents(t *testing.T) {
 	n := newNode(t)
 	n.mustEnsure(t)
+	n.APIClient = true // it may say so, the state knows better
 	n.ParentAPI = func(pki.Endpoint, pki.Trust, tls.Certificate) enroll.ParentAPI {
 		t.Error("a parent was asked")
 		return api{}
 	}
 	if _, _, err := n.WhoAmI(t.Context()); err == nil || !strings.Contains(err.Error(), "is an Icinga agent") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// Of a certificate that was brought by hand nobody has said that it isn't an agent's.
+func TestWhoAmITakesAProfile(t *testing.T) {
+	n, _ := imported(t)
+	n.ParentAPI = func(pki.Endpoint, pki.Trust, tls.Certificate) enroll.ParentAPI {
+		t.Error("a parent was asked")
+		return api{}
+	}
+	if _, _, err := n.WhoAmI(t.Context()); err == nil || !strings.Contains(err.Error(), "set profile: api-client") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -84,7 +84,10 @@ func (n *node) candidates() ([]pki.Endpoint, error) {
 	if ca := told.CAServer; ca != "" && !slices.ContainsFunc(told.Parents, func(p selfservice.Parent) bool { return p.Name == ca }) {
 		eps = append(eps, pki.Endpoint{Address: address(ca, "", ""), Names: parents})
 	}
-	if len(eps) == 0 {
+	switch {
+	case len(eps) == 0 && n.Director == nil:
+		return nil, errors.New("no parent is known: set ca.endpoints to name@host:port of the master or a satellite")
+	case len(eps) == 0:
 		return nil, errors.New("the Director names no parent endpoint for this host (is its zone empty?): give the zone an endpoint there, or set ca.endpoints")
 	}
 	return eps, nil

@@ -26,8 +26,8 @@ const (
 )
 
 // Verify walks the chain from this node to its parents and says where it
-// breaks. It changes nothing. The error is the first
-// break.
+// breaks. For an API client it asks a parent's API who that is. It changes
+// nothing. The error is the first break.
 func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	n, err := e.look()
 	if err != nil {
@@ -35,7 +35,7 @@ func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	}
 	defer n.close()
 	if n.APIClient { // no agent has it, and no parent a connection with it
-		err = n.walk(ctx, []step{{name: "machine", do: n.sameMachine}, {name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}})
+		err = n.walk(ctx, []step{{name: "machine", do: n.sameMachine}, {name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}, {name: "api", do: n.verifyAPI}})
 		return n.report(err), err
 	}
 	err = n.walk(ctx, []step{
@@ -104,7 +104,7 @@ func (n *node) applied() (agent.Setup, error) {
 		p = n.parameters()
 	}
 	if p == nil || len(p.Parents) == 0 {
-		return agent.Setup{}, errors.New("it isn't known which parents this node has: the Director has named none; run icinga-enroll once, or set agent.zone and agent.parents")
+		return agent.Setup{}, errors.New("it isn't known which parents this node has, no Director has named any: set ca.endpoints, or agent.zone and agent.parents; where a Director knows them, run icinga-enroll once")
 	}
 	return n.setup(*p), nil
 }
@@ -114,29 +114,55 @@ func (n *node) applied() (agent.Setup, error) {
 func (n *node) verifyParents(ctx context.Context) (outcome, error) {
 	setup, err := n.applied()
 	if err != nil {
-		return outcome{}, err
+		return n.verifyEndpoints(ctx, err)
 	}
-	var failed failures
-	var reached, incoming []string
+	var eps []pki.Endpoint
+	var incoming []string
 	for _, p := range setup.Parents {
 		if p.Host == "" {
 			incoming = append(incoming, p.Name)
 			continue
 		}
-		ep := pki.Endpoint{Address: net.JoinHostPort(p.Host, p.Port), Names: []string{p.Name}}
-		if _, err := n.authority().Probe(ctx, ep); err != nil {
+		eps = append(eps, pki.Endpoint{Address: net.JoinHostPort(p.Host, p.Port), Names: []string{p.Name}})
+	}
+	reached, failed := n.reach(ctx, eps)
+	switch {
+	case len(reached)+len(incoming) == 0:
+		return outcome{}, failed
+	case len(reached) == 0:
+		return says("%s: they connect to this node", strings.Join(incoming, ", "))
+	}
+	return saysReached(reached)
+}
+
+// verifyEndpoints tries those who sign, where nobody has told the parents.
+func (n *node) verifyEndpoints(ctx context.Context, unknown error) (outcome, error) {
+	eps, err := n.candidates()
+	if err != nil {
+		return outcome{}, unknown
+	}
+	reached, failed := n.reach(ctx, eps)
+	if len(reached) == 0 {
+		return outcome{}, failed
+	}
+	return saysReached(reached)
+}
+
+// reach tries all of eps, and says where each one that has answered is.
+func (n *node) reach(ctx context.Context, eps []pki.Endpoint) (reached []string, failed failures) {
+	for _, ep := range eps {
+		peer, err := n.authority().Probe(ctx, ep)
+		if err != nil {
 			n.note(Step{Name: "parents", Text: err.Error(), Warning: true})
 			failed = append(failed, err)
 			continue
 		}
-		reached = append(reached, p.Name+" at "+ep.Address)
+		reached = append(reached, peer.Name+" at "+ep.Address)
 	}
-	if len(reached)+len(incoming) == 0 {
-		return outcome{}, failed
-	}
-	if len(reached) == 0 {
-		return says("%s: they connect to this node", strings.Join(incoming, ", "))
-	}
+	return reached, failed
+}
+
+func saysReached(reached []string) (outcome, error) {
 	return says("%s: reached, of the pinned CA", strings.Join(reached, ", "))
 }
 
@@ -144,7 +170,7 @@ func (n *node) verifyParents(ctx context.Context) (outcome, error) {
 func (n *node) verifyAgent(ctx context.Context) (outcome, error) {
 	setup, err := n.applied()
 	if err != nil {
-		return outcome{}, err
+		return n.verifyOthersAgent(ctx)
 	}
 	peer, err := n.answers(ctx, setup)
 	if err == nil && peer.Chain[0].Equal(n.pair.cert) {
@@ -165,11 +191,22 @@ func (n *node) verifyAgent(ctx context.Context) (outcome, error) {
 	return outcome{}, fmt.Errorf("the agent runs, but not as this node on %s: is its configuration the one that icinga-enroll writes (icinga-enroll agent plan)? %s", localAddress(setup.Listen()), err.Error())
 }
 
+// verifyOthersAgent looks at an agent that somebody else has set up, as far as
+// that goes without its parents.
+func (n *node) verifyOthersAgent(ctx context.Context) (outcome, error) {
+	setup := n.setup(selfservice.Parameters{})
+	const hint = "With agent.zone and agent.parents set, verify says whether it is connected"
+	if err := n.listening(ctx, setup); err != nil {
+		return warns("it isn't known to which parents it connects, and it doesn't show this node's certificate: %s. Is it running? %s", err, hint)
+	}
+	return warns("it listens on %s and shows this node's certificate, but it isn't known to which parents it connects. %s", localAddress(setup.Listen()), hint)
+}
+
 // verifyConnected waits a while: a fresh agent has just begun to connect.
 func (n *node) verifyConnected(ctx context.Context) (outcome, error) {
 	setup, err := n.applied()
 	if err != nil {
-		return outcome{}, err
+		return outcome{}, nil //nolint:nilerr // the step before has said so
 	}
 	a, err := n.agent(ctx)
 	if err != nil {

@@ -36,6 +36,17 @@ func newEnroller(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enrolle
 	return c.enroller(observe)
 }
 
+// newKeeper is newEnroller for a verb that looks after what is here: an API client
+// needs neither an endpoint nor a pin for that.
+func newKeeper(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return nil, nil, err
+	}
+	c.asksNoCA = true
+	return c.enroller(observe)
+}
+
 // newOffline is newEnroller for a verb that enrols nobody: neither a Director nor
 // the pin of a CA need be set.
 func newOffline(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
@@ -280,7 +291,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 	switch {
 	case pinned && c.CA.TrustOnFirstUse:
 		return usage("%s contradicts ca.fingerprint and ca.file: set the one or the other", c.where("ca.trust_on_first_use"))
-	case !pinned && !c.CA.TrustOnFirstUse && !c.offline && !enroll.KnowsCA(c.Paths.State):
+	case !pinned && !c.CA.TrustOnFirstUse && !c.offline && !(c.asksNoCA && c.isClient()) && !enroll.KnowsCA(c.Paths.State):
 		return usage("no CA is pinned: set ca.fingerprint (\"icinga-enroll trust HOST:5665\" prints it, compare it with the CA's machine) or ca.file")
 	}
 	s.Trust.FirstUse = c.CA.TrustOnFirstUse

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
 )
 
 func newCSR() *cobra.Command {
@@ -29,7 +31,7 @@ need be set. The CA makes a certificate of the request; "icinga-enroll import" t
 func csr(cmd *cobra.Command, subject pkix.Name) error {
 	lines := newLines(cmd.OutOrStdout(), false)
 	defer lines.close()
-	e, done, err := newOffline(cmd, lines.observe)
+	e, done, err := newRequester(cmd, lines.observe)
 	if err != nil {
 		return err
 	}
@@ -49,4 +51,19 @@ Bring back the certificate and the CA's (/var/lib/icinga2/certs/ca.crt there), t
   icinga-enroll import %[1]s.crt --ca ca.crt
 `, p.Name)
 	return err
+}
+
+// newRequester is newOffline for who asks nobody and believes nobody: files that
+// only servers are asked with need not be there.
+func newRequester(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller, func(), error) {
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return nil, nil, err
+	}
+	c.offline = true
+	c.CA.File, c.CA.Ticket = "", []string{string(enroll.TicketNone)}
+	c.CA.StaticTicketFile, c.API.PasswordFile, c.API.CertificateFile = "", "", ""
+	d := &c.Director
+	d.URL, d.User, d.CAFile, d.TemplateKeyFile, d.HostKeyFile, d.PasswordFile = "", "", "", "", "", ""
+	return c.enroller(observe)
 }

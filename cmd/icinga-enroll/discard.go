@@ -22,7 +22,7 @@ the way on. Certificates in force are not touched.`,
 }
 
 func discardRequest(cmd *cobra.Command, _ []string) error {
-	e, done, err := newEnroller(cmd, nil)
+	e, done, err := newKeeper(cmd, nil)
 	if err != nil {
 		return err
 	}

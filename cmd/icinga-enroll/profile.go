@@ -30,7 +30,7 @@ func (c *loaded) readProfile(s *enroll.Settings) error {
 		return usage("host.name is not set: an API client has a name of its own; this machine's is its Icinga agent's")
 	case c.Agent.Manage != "never":
 		return usage("%s: profile: api-client has no agent to manage: remove the setting", c.where("agent.manage"))
-	case len(c.CA.Endpoints)+len(c.Agent.Parents) == 0:
+	case len(c.CA.Endpoints)+len(c.Agent.Parents) == 0 && !c.offline && !c.asksNoCA:
 		return usage("ca.endpoints is not set: no Director says by whom an API client's certificate is signed; set it to name@host:port of the master or a satellite")
 	case c.Director.User != "" && c.Director.URL == "":
 		return usage("%s takes director.url, too: the Director is asked whether it has a host of this name", c.where("director.user"))

@@ -11,7 +11,10 @@ parents' names, ports and certificates, the Icinga agent, and whether it is
 connected. It stops at the first break and exits 1 there, 75 where that may pass.
 A fresh agent is given half a minute to connect. Nothing is changed. A parent that
 has forgotten this node since it was connected may not be told from one that has
-not.`,
+not.
+
+Where no Director names the parents those of ca.endpoints are tried. For an API
+client it looks at the certificate, and shows it to a parent's API as whoami does.`,
 		Example: "  icinga-enroll verify",
 		Args:    cobra.NoArgs,
 		RunE:    verb(verify),
@@ -23,7 +26,7 @@ not.`,
 func verify(cmd *cobra.Command, _ []string) error {
 	lines := newLines(cmd.OutOrStdout(), false)
 	defer lines.close()
-	e, done, err := newEnroller(cmd, lines.observe)
+	e, done, err := newKeeper(cmd, lines.observe)
 	if err != nil {
 		return err
 	}

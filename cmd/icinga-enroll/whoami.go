@@ -18,7 +18,8 @@ Director's or agent.parents), port 5665, and prints the ApiUser that it belongs 
 its permissions. Where there is none, the "object ApiUser" that is missing is printed,
 ready to paste, and the exit code is 1.
 
-It is for certificates of API clients: that of an Icinga agent isn't shown.`,
+It is for API clients (profile: api-client): the certificate of an Icinga agent isn't
+shown, and without that profile it counts as one.`,
 		Example: "  icinga-enroll whoami",
 		Args:    cobra.NoArgs,
 		RunE:    verb(whoAmI),
