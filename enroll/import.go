@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"icinga-enroll/enroll/secret"
@@ -88,7 +90,7 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	issued := pki.Issued{Certificate: b.Certificate, CA: b.CA}
 	signer, err := n.trust().VerifyIssued(issued, b.Key.Public(), n.name, n.Now())
 	if err != nil {
-		return outcome{}, refused{err}
+		return outcome{}, refused{n.explainDates(b.Certificate, err)}
 	}
 	same, err := n.compare(ctx, b)
 	if err != nil {
@@ -101,11 +103,52 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if err := n.keepKey(b.Certificate); err != nil {
+		return outcome{}, err
+	}
 	n.reason = reasonImported
 	if err := n.switchTo(&pair{key: b.Key, cert: b.Certificate, ca: signer}, ca); err != nil {
 		return outcome{}, err
 	}
 	return n.obtained()
+}
+
+// explainDates says of a certificate what to do here: [pki.Trust] takes it for a
+// peer's, which has a clock and is renewed elsewhere.
+func (n *node) explainDates(c *x509.Certificate, err error) error {
+	now := n.Now()
+	switch {
+	case !errors.Is(err, pki.ErrUntrusted):
+	case now.After(c.NotAfter):
+		return fmt.Errorf("the certificate %q has expired on %s, and the clock here says %s: if that is right, have a new one signed (icinga-enroll csr writes the request)",
+			c.Subject, c.NotAfter.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	case now.Before(c.NotBefore) && IsTemporary(err):
+		return fmt.Errorf("the certificate %q is not valid before %s, and the clock here says %s: set the clock, or import it when it is",
+			c.Subject, c.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	}
+	return err
+}
+
+// keepKey keeps the key in place that is not the one of next. It can't be had
+// again, and its request may be on its way to a CA.
+func (n *node) keepKey(next *x509.Certificate) error {
+	text, err := n.certs.ReadFile(n.name + ".key")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if old, err := pki.ParseKey(text); err == nil && pki.Matches(next, old.Public()) {
+		return nil
+	}
+	sum := sha256.Sum256(text)
+	name := fmt.Sprintf("%s.key.%x", n.name, sum[:4])
+	if err := n.writeBeside(name, text, 0o600); err != nil {
+		return err
+	}
+	n.note(Step{Name: "key", Changed: true, Text: fmt.Sprintf("another one was in place, and is kept as %s: remove it when nobody needs it any more", filepath.Join(n.CertsDir, name))})
+	return nil
 }
 
 func parseCA(file []byte) ([]*x509.Certificate, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -177,11 +178,11 @@ func TestImportRefuses(t *testing.T) {
 		"expired": {func(t *testing.T, n *node, _ handed) enroll.Files {
 			h := handOver(t, n.authority.ca, nodeName, -3*time.Hour, -time.Hour)
 			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
-		}, "has expired on"},
+		}, "have a new one signed"},
 		"not yet valid": {func(t *testing.T, n *node, _ handed) enroll.Files {
 			h := handOver(t, n.authority.ca, nodeName, time.Hour, day)
 			return enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
-		}, "is not valid before"},
+		}, "import it when it is"},
 		"no CA": {func(t *testing.T, _ *node, h handed) enroll.Files {
 			return enroll.Files{Certificate: [][]byte{pemOf(h.cert), h.keyPEM(t)}}
 		}, "the CA's certificate is missing"},
@@ -350,5 +351,39 @@ func TestImportedIsRenewed(t *testing.T) {
 	}
 	if read(t, n.cert(".key")) != string(h.keyPEM(t)) {
 		t.Error("the key was replaced, though nobody makes its users read a new one")
+	}
+}
+
+// A key is lost for good when it is replaced, and its request may be on its way
+// to a CA: it is kept, once, and goes when the machine leaves.
+func TestImportKeepsTheKeyThatItReplaces(t *testing.T) {
+	n := newOfflineNode(t)
+	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); err != nil {
+		t.Fatal(err)
+	}
+	old := read(t, n.cert(".key"))
+	h := handOver(t, n.authority.ca, nodeName, -day, 300*day)
+	files := enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}}
+	said := ""
+	for range 2 {
+		r, err := n.Import(t.Context(), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Steps {
+			if s.Name == "key" {
+				said += s.Text
+			}
+		}
+	}
+	kept, err := filepath.Glob(n.cert(".key.*"))
+	if err != nil || len(kept) != 1 || read(t, kept[0]) != old || read(t, n.cert(".key")) != string(h.keyPEM(t)) {
+		t.Fatalf("kept are %v (%v)", kept, err)
+	}
+	if strings.Count(said, kept[0]) != 1 {
+		t.Errorf("said was %q, want the name of the file, once", said)
+	}
+	if err := n.Leave(t.Context(), enroll.LeaveOptions{Local: true}); err != nil || exists(kept[0]) {
+		t.Errorf("it has stayed behind (%v)", err)
 	}
 }

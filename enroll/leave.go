@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -256,14 +257,24 @@ func (n *node) sayWhatRemains() {
 	n.note(Step{Name: "remains", Text: text})
 }
 
+// keptKey is how the name of a key ends that an import has replaced.
+var keptKey = regexp.MustCompile(`^\.key\.[0-9a-f]{8}$`)
+
 func (n *node) wipeCerts() (wiped bool, err error) {
 	if n.certs == nil || n.name == "" {
 		return false, nil
 	}
-	for _, ext := range []string{".key", ".crt", ".csr"} {
-		_, _, err := n.certs.Attributes(n.name + ext)
-		wiped = wiped || err == nil
-		if err := n.certs.Remove(n.name + ext); err != nil {
+	names, err := n.certs.Names()
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		own, ours := strings.CutPrefix(name, n.name)
+		if !ours || !slices.Contains([]string{".key", ".crt", ".csr"}, own) && !keptKey.MatchString(own) {
+			continue
+		}
+		wiped = true
+		if err := n.certs.Remove(name); err != nil {
 			return wiped, err
 		}
 	}

@@ -3,7 +3,9 @@ package enroll
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +27,8 @@ type Prepared struct {
 
 // PrepareCSR writes a PKCS#10 request for this node beside the key for it, and
 // asks no server. A key that is there is used and never replaced. Of the
-// subject all but the common name is taken.
+// subject organization and unit are taken; where it has neither, those of the
+// request that is there.
 func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared, error) {
 	if err := checkSubject(subject); err != nil {
 		return Prepared{}, err
@@ -125,6 +128,10 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 }
 
 func (n *node) writeCSR(key crypto.Signer, subject pkix.Name) (outcome, error) {
+	as := ""
+	if len(subject.Organization)+len(subject.OrganizationalUnit) == 0 && n.subjectBefore(key, &subject) {
+		as = fmt.Sprintf(" (its subject as in the request before: remove %s.csr for another)", n.name)
+	}
 	subject.CommonName = n.name
 	csr, err := pki.CSRFor(key, subject)
 	if err != nil {
@@ -133,7 +140,27 @@ func (n *node) writeCSR(key crypto.Signer, subject pkix.Name) (outcome, error) {
 	if err := n.writeBeside(n.name+".csr", csr, 0o644); err != nil {
 		return outcome{}, err
 	}
-	return changed("%s, %s", subject, filepath.Join(n.CertsDir, n.name+".csr"))
+	return changed("%s, %s%s", subject, filepath.Join(n.CertsDir, n.name+".csr"), as)
+}
+
+// subjectBefore takes organization and unit from the request that is there, if it
+// is for this name and key: made again, it would silently lack them.
+func (n *node) subjectBefore(key crypto.Signer, subject *pkix.Name) bool {
+	text, err := n.certs.ReadFile(n.name + ".csr")
+	if err != nil {
+		return false
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return false
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	public, comparable := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if err != nil || !comparable || !public.Equal(csr.PublicKey) || csr.Subject.CommonName != n.name || checkSubject(csr.Subject) != nil {
+		return false
+	}
+	subject.Organization, subject.OrganizationalUnit = csr.Subject.Organization, csr.Subject.OrganizationalUnit
+	return len(subject.Organization)+len(subject.OrganizationalUnit) > 0
 }
 
 // writeBeside writes a file of the certs folder, as its owner's.

@@ -95,7 +95,7 @@ func planned(folder string, c agent.Change) string {
 }
 
 func agentApply(cmd *cobra.Command, _ []string) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newEnroller(cmd, lines.observe)
 	if err != nil {

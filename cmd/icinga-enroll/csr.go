@@ -29,7 +29,7 @@ need be set. The CA makes a certificate of the request; "icinga-enroll import" t
 }
 
 func csr(cmd *cobra.Command, subject pkix.Name) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newRequester(cmd, lines.observe)
 	if err != nil {
@@ -41,7 +41,7 @@ func csr(cmd *cobra.Command, subject pkix.Name) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `
+	_, err = fmt.Fprint(cmd.OutOrStdout(), instanceOf(cmd.Flags()).own(fmt.Sprintf(`
 The key stays here. Take the request to the CA; on the master of an Icinga CA:
 
   icinga2 pki sign-csr --csr %s.csr --cert %[1]s.crt
@@ -49,7 +49,7 @@ The key stays here. Take the request to the CA; on the master of an Icinga CA:
 Bring back the certificate and the CA's (/var/lib/icinga2/certs/ca.crt there), then:
 
   icinga-enroll import %[1]s.crt --ca ca.crt
-`, p.Name)
+`, p.Name)))
 	return err
 }
 

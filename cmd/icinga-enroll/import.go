@@ -38,7 +38,7 @@ func importFiles(cmd *cobra.Command, args []string, o importOptions) error {
 	if err != nil {
 		return err
 	}
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newOffline(cmd, lines.observe)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -38,6 +39,17 @@ func (in instance) arguments(file string) []string {
 		return []string{"--config", file}
 	}
 	return []string{"--instance", in.name, "--config", file}
+}
+
+// ownCommands are commands that a text tells somebody to run.
+var ownCommands = regexp.MustCompile(`\bicinga-enroll (once|run|renew|verify|status|check|agent|service|config|discard-request|csr|import|export|whoami|leave)\b`)
+
+// own makes the commands in a text those of this instance.
+func (in instance) own(text string) string {
+	if in.name == "" {
+		return text
+	}
+	return ownCommands.ReplaceAllString(text, "icinga-enroll --instance "+in.name+" $1")
 }
 
 // instanceName is a flag's value: a part of a file's and of a service's name.

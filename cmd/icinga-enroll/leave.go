@@ -51,7 +51,7 @@ const leaveExitHelp = `Exit codes:
 `
 
 func leave(cmd *cobra.Command, o enroll.LeaveOptions, yes bool) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newOffline(cmd, lines.observe)
 	if err != nil {

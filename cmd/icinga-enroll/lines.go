@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"icinga-enroll/enroll"
@@ -18,14 +19,16 @@ type lines struct {
 	out      io.Writer
 	quiet    bool
 	terminal bool
+	instance instance // whose commands the lines are to name
 
 	stop chan struct{} // ends the spinner that runs; nil: none does
 	gone chan struct{} // closed when it has ended
 }
 
-func newLines(out io.Writer, quiet bool) *lines {
+func newLines(cmd *cobra.Command, quiet bool) *lines {
+	out := cmd.OutOrStdout()
 	f, isFile := out.(*os.File)
-	return &lines{out: out, quiet: quiet, terminal: isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
+	return &lines{out: out, quiet: quiet, instance: instanceOf(cmd.Flags()), terminal: isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // observe is the Enroller's Observe.
@@ -38,7 +41,7 @@ func (l *lines) observe(s enroll.Step) {
 		l.spin(s.Name)
 		return
 	}
-	_, _ = fmt.Fprintf(l.out, "%s %-11s %s%s\n", l.mark(s), s.Name, oneLine(s.Text), took(s.Seconds))
+	_, _ = fmt.Fprintf(l.out, "%s %-11s %s%s\n", l.mark(s), s.Name, l.instance.own(oneLine(s.Text)), took(s.Seconds))
 }
 
 // note prints a line that is no step.
@@ -47,7 +50,7 @@ func (l *lines) note(text string) {
 		return
 	}
 	l.close()
-	_, _ = fmt.Fprintln(l.out, oneLine(text))
+	_, _ = fmt.Fprintln(l.out, l.instance.own(oneLine(text)))
 }
 
 func (l *lines) mark(s enroll.Step) string {

@@ -45,7 +45,7 @@ func once(cmd *cobra.Command, o onceOptions) error {
 	if o.wait < 0 {
 		return usage("--wait: %s is in the past", o.wait)
 	}
-	lines := newLines(cmd.OutOrStdout(), o.json)
+	lines := newLines(cmd, o.json)
 	defer lines.close()
 	e, done, err := newEnroller(cmd, lines.observe)
 	if err != nil {

@@ -40,7 +40,7 @@ else nothing is done: for cron and timers, where no service runs.
 }
 
 func renewNow(cmd *cobra.Command, wish enroll.Wish) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newEnroller(cmd, lines.observe)
 	if err != nil {

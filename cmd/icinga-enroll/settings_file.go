@@ -88,11 +88,15 @@ func (s setting) decode(n *yaml.Node) (any, error) {
 	switch {
 	case s.kind == kindVectors:
 		return decodeVectors(n)
-	case s.kind == kindList && n.Kind == yaml.SequenceNode:
-		return decodeList(n)
+	case s.kind == kindList && n.Kind != yaml.ScalarNode:
+		list, err := decodeList(n)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", err, s.example())
+		}
+		return list, nil
 	case n.Kind != yaml.ScalarNode:
 		return nil, fmt.Errorf("want %s", map[kind]string{
-			kindBool: "true or false", kindList: "a list of texts", kindText: "a text",
+			kindBool: "true or false", kindText: "a text",
 		}[s.kind])
 	case s.kind == kindList:
 		return []string{n.Value}, nil
@@ -101,7 +105,18 @@ func (s setting) decode(n *yaml.Node) (any, error) {
 	}
 }
 
+// example is a value of a list.
+func (s setting) example() string {
+	if s.key == "host.vars" {
+		return `["role=web", "site=berlin"]`
+	}
+	return `["one", "another"]`
+}
+
 func decodeList(n *yaml.Node) ([]string, error) {
+	if n.Kind != yaml.SequenceNode {
+		return nil, errors.New("want a list of texts")
+	}
 	list := []string{}
 	for _, item := range n.Content {
 		if item.Kind != yaml.ScalarNode {

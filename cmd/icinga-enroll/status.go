@@ -44,6 +44,7 @@ func status(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	s, bad := asItIs(s, time.Now())
+	s.NextStep = instanceOf(cmd.Flags()).own(s.NextStep)
 	if asJSON {
 		err = writeJSON(cmd.OutOrStdout(), s)
 	} else {

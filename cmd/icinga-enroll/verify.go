@@ -24,7 +24,7 @@ client it looks at the certificate, and shows it to a parent's API as whoami doe
 }
 
 func verify(cmd *cobra.Command, _ []string) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newKeeper(cmd, lines.observe)
 	if err != nil {
