@@ -20,15 +20,20 @@ const caFile = "ca.crt"
 
 // pair is a certificate with its key, as the Icinga agent reads them.
 type pair struct {
-	key  crypto.Signer
-	cert *x509.Certificate
-	ca   *x509.Certificate // who signed it; nil until it is verified
-	bare bool              // ca isn't in the file beside it
+	key   crypto.Signer
+	cert  *x509.Certificate
+	chain []*x509.Certificate // the CAs between it and ca, in its own file: peers know only ca
+	ca    *x509.Certificate   // the root behind it; nil until it is verified
+	bare  bool                // ca isn't in the file beside it
 }
 
 // tls is the pair as it is shown to a server.
 func (p *pair) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key, Leaf: p.cert}
+	raw := [][]byte{p.cert.Raw}
+	for _, ca := range p.chain {
+		raw = append(raw, ca.Raw)
+	}
+	return tls.Certificate{Certificate: raw, PrivateKey: p.key, Leaf: p.cert}
 }
 
 func (n *node) certFile() string { return filepath.Join(n.CertsDir, n.name+".crt") }
@@ -114,6 +119,7 @@ func (n *node) readPair() (*pair, []*x509.Certificate, error) {
 	p.key, _ = pki.ParseKey(key)
 	if chain, err := pki.ParseCertificates(crt); err == nil {
 		p.cert = chain[0]
+		p.chain = slices.DeleteFunc(chain[1:], func(c *x509.Certificate) bool { return !c.IsCA })
 	}
 	roots, _ := pki.ParseCertificates(ca)
 	return p, roots, nil
@@ -127,7 +133,7 @@ func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 	case p.key == nil:
 		return errors.New("the file beside it holds no private key")
 	}
-	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: roots}, p.key.Public(), n.name, n.Now())
+	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: slices.Concat(p.chain, roots)}, p.key.Public(), n.name, n.Now())
 	return err
 }
 

@@ -96,16 +96,17 @@ func (n *node) export(x Export) ([]byte, error) {
 	}
 }
 
-// wholeBundle is the pair in force with the CA certificates beside it that are
-// trusted.
+// wholeBundle is the pair in force with the CAs behind it, and those beside it
+// that are trusted.
 func (n *node) wholeBundle() pki.Bundle {
 	b := pki.Bundle{Key: n.pair.key, Certificate: n.pair.cert}
 	_, roots, _ := n.readPair() // it was read just now
-	all := roots
+	all := slices.Clone(roots)
 	if !slices.ContainsFunc(roots, n.pair.ca.Equal) {
 		all = append(all, n.pair.ca)
 	}
-	b.CA, _ = n.trust().Sift(all)
+	trusted, _ := n.trust().Sift(all)
+	b.CA = append(slices.Clone(n.pair.chain), trusted...)
 	return b
 }
 

@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -10,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"icinga-enroll/enroll/secret"
@@ -92,13 +92,15 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, refused{n.explainDates(b.Certificate, err)}
 	}
-	same, err := n.compare(ctx, b)
+	chain := between(b, signer)
+	same, err := n.compare(ctx, b, chain)
 	if err != nil {
 		return outcome{}, err
 	}
 	if same {
 		return says("it is in place already: %s", n.certFile())
 	}
+	issued.CA = issued.CA[len(chain):]
 	ca, err := n.rememberCA(signer, issued)
 	if err != nil {
 		return outcome{}, err
@@ -107,7 +109,7 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 		return outcome{}, err
 	}
 	n.reason = reasonImported
-	if err := n.switchTo(&pair{key: b.Key, cert: b.Certificate, ca: signer}, ca); err != nil {
+	if err := n.switchTo(&pair{key: b.Key, cert: b.Certificate, chain: chain, ca: signer}, ca); err != nil {
 		return outcome{}, err
 	}
 	return n.obtained()
@@ -261,7 +263,29 @@ func (n *node) takeCA(b pki.Bundle, given []*x509.Certificate) {
 	if given == nil {
 		given = rootsOf(b)
 	}
+	if roots := slices.DeleteFunc(slices.Clone(given), func(ca *x509.Certificate) bool { return !isRoot(ca) }); len(roots) > 0 {
+		given = roots // the others belong behind the certificate
+	} else {
+		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("%q is signed by another CA, whose certificate is missing: OpenSSL, and so the Icinga agent, verifies nothing with it alone. Import again with that of the root", given[0].Subject)})
+	}
 	n.state.CA = string(pki.EncodeCertificates(given...)) // saved once it is verified
+}
+
+func isRoot(ca *x509.Certificate) bool { return ca.CheckSignatureFrom(ca) == nil }
+
+// between returns the CAs between the certificate and root. They are put behind
+// the certificate, into its own file, which Icinga and curl send as a
+// whole: a peer has only the root. (Observed on Icinga 2.13.6 as peer: without
+// them it refuses the certificate.)
+func between(b pki.Bundle, root *x509.Certificate) []*x509.Certificate {
+	last := b.Certificate
+	for i, ca := range b.CA {
+		if last.CheckSignatureFrom(ca) != nil || ca.Equal(root) || isRoot(ca) {
+			return b.CA[:i:i]
+		}
+		last = ca
+	}
+	return b.CA
 }
 
 // rootsOf returns the self-signed ones of those that stand behind the
@@ -273,7 +297,7 @@ func rootsOf(b pki.Bundle) []*x509.Certificate {
 		if last.CheckSignatureFrom(ca) != nil {
 			break // the rest has no part in it
 		}
-		if last = ca; ca.CheckSignatureFrom(ca) == nil {
+		if last = ca; isRoot(ca) {
 			roots = append(roots, ca)
 		}
 	}
@@ -285,7 +309,7 @@ func rootsOf(b pki.Bundle) []*x509.Certificate {
 
 // compare looks at what is in force. A newer certificate is never replaced by
 // an older one: the agent renews by itself.
-func (n *node) compare(ctx context.Context, b pki.Bundle) (same bool, err error) {
+func (n *node) compare(ctx context.Context, b pki.Bundle, chain []*x509.Certificate) (same bool, err error) {
 	if _, err := n.findPair(ctx); err != nil && !IsTemporary(err) {
 		return false, err
 	}
@@ -297,7 +321,7 @@ func (n *node) compare(ctx context.Context, b pki.Bundle) (same bool, err error)
 			n.pair.cert.NotBefore.UTC().Format(time.DateTime), b.Certificate.NotBefore.UTC().Format(time.DateTime), n.certFile())
 	}
 	settled := n.state.Name == n.name && n.state.CA != "" && !n.pair.bare
-	return settled && bytes.Equal(n.pair.cert.Raw, b.Certificate.Raw), nil
+	return settled && n.pair.cert.Equal(b.Certificate) && slices.EqualFunc(n.pair.chain, chain, (*x509.Certificate).Equal), nil
 }
 
 // pathOpen says whether anybody can renew what was imported.

@@ -21,12 +21,19 @@ import (
 // was cut short is completed by the next run. It is never undone.
 const switchFile = "switch.pem"
 
+// chainBlock marks the CAs in it that belong behind the certificate, and not to
+// those that are believed.
+const chainBlock = "ICINGA-ENROLL CHAIN"
+
 func (n *node) switchTo(p *pair, ca []*x509.Certificate) error {
 	keyPEM, err := pki.EncodeKey(p.key)
 	if err != nil {
 		return err
 	}
 	journal := append(keyPEM, pki.EncodeCertificates(append([]*x509.Certificate{p.cert}, ca...)...)...)
+	for _, c := range p.chain {
+		journal = append(journal, pem.EncodeToMemory(&pem.Block{Type: chainBlock, Bytes: c.Raw})...)
+	}
 	if err := n.dir.WriteFile(switchFile, journal, 0o600, platform.Owner{}); err != nil {
 		return fmt.Errorf("the new certificate can't be kept: %w", err)
 	}
@@ -86,7 +93,7 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 	}{
 		{caFile, pki.EncodeCertificates(ca...), 0o644},
 		{n.name + ".key", keyPEM, n.keyMode()},
-		{n.name + ".crt", pki.EncodeCertificates(p.cert), 0o644},
+		{n.name + ".crt", pki.EncodeCertificates(append([]*x509.Certificate{p.cert}, p.chain...)...), 0o644},
 	} {
 		if old, err := n.certs.ReadFile(f.name); err == nil && bytes.Equal(old, f.data) {
 			continue
@@ -142,5 +149,16 @@ func parseJournal(journal []byte) (*pair, []*x509.Certificate, error) {
 	if !pki.Matches(certs[0], key.Public()) {
 		return nil, nil, errors.New("certificate and key don't match")
 	}
-	return &pair{key: key, cert: certs[0]}, certs[1:], nil
+	p := &pair{key: key, cert: certs[0]}
+	for block, rest = pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != chainBlock {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.chain = append(p.chain, c)
+	}
+	return p, certs[1:], nil
 }
