@@ -23,7 +23,7 @@ there; FOLDER says which, where several are in quarantine. No server is asked.`,
 }
 
 func acceptMachine(cmd *cobra.Command, args []string) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newOffline(cmd, lines.observe)
 	if err != nil {
