@@ -291,7 +291,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 	switch {
 	case pinned && c.CA.TrustOnFirstUse:
 		return usage("%s contradicts ca.fingerprint and ca.file: set the one or the other", c.where("ca.trust_on_first_use"))
-	case !pinned && !c.CA.TrustOnFirstUse && !c.offline && !(c.asksNoCA && c.isClient()) && !enroll.KnowsCA(c.Paths.State):
+	case !pinned && !c.CA.TrustOnFirstUse && !c.offline && (!c.asksNoCA || !c.isClient()) && !enroll.KnowsCA(c.Paths.State):
 		return usage("no CA is pinned: set ca.fingerprint (\"icinga-enroll trust HOST:5665\" prints it, compare it with the CA's machine) or ca.file")
 	}
 	s.Trust.FirstUse = c.CA.TrustOnFirstUse

@@ -70,6 +70,7 @@ func misused(cmd *cobra.Command, err error) error { return unknown("%s", err).en
 
 // end prints the verdict and returns its exit code.
 func (v verdict) end(cmd *cobra.Command) error {
+	v.text = instanceOf(cmd.Flags()).own(v.text)
 	if err := v.print(cmd.OutOrStdout()); err != nil {
 		return coded{err, stateUnknown}
 	}

@@ -67,14 +67,15 @@ func (p prefixed) Write(line []byte) (int, error) {
 // news logs the steps of one run after the other. What was said already isn't
 // said again until it has changed: a quiet daemon writes nothing.
 type news struct {
-	log  hclog.Logger
-	said map[string]string // by step
+	log      hclog.Logger
+	instance instance          // whose commands the lines are to name
+	said     map[string]string // by step
 }
 
-func newNews(log hclog.Logger) *news { return &news{log, map[string]string{}} }
+func newNews(log hclog.Logger) *news { return &news{log: log, said: map[string]string{}} }
 
 func (n *news) step(s enroll.Step) {
-	text := oneLine(s.Text)
+	text := n.instance.own(oneLine(s.Text))
 	if text == "" {
 		return
 	}
@@ -107,7 +108,7 @@ func (n *news) failure(err error, said bool) {
 		delete(n.said, key)
 		return
 	}
-	text, level := "failed: "+oneLine(err.Error()), hclog.Error
+	text, level := "failed: "+n.instance.own(oneLine(err.Error())), hclog.Error
 	switch {
 	case errors.Is(err, pki.ErrPending):
 		text, level = "waiting: "+oneLine(err.Error()), hclog.Warn

@@ -86,6 +86,7 @@ func (d *daemon) configure() error {
 	d.config, d.enroller, d.done = c, e, done
 	d.log = c.logger(d.cmd.ErrOrStderr())
 	d.news = newNews(d.log)
+	d.news.instance = c.instance
 	return nil
 }
 
