@@ -44,7 +44,7 @@ in common that they must not. Exit code 0: it is fit; 1: it isn't.`,
 }
 
 func seal(cmd *cobra.Command, yes bool) error {
-	lines := newLines(cmd.OutOrStdout(), false)
+	lines := newLines(cmd, false)
 	defer lines.close()
 	e, done, err := newOffline(cmd, lines.observe)
 	if err != nil {
