@@ -70,14 +70,6 @@ var requestFiles = []string{switchFile, requestCert, requestCSR, requestKey}
 // moved.
 var stateFiles = append(slices.Clone(requestFiles), statusFile, stateFile)
 
-// pairFiles are those of the state's name in the certs folder.
-func (s *State) pairFiles() []string {
-	if s.Name == "" {
-		return nil
-	}
-	return []string{s.Name + ".crt", s.Name + ".key"}
-}
-
 // quarantine moves the state and the pair away and begins an empty state.
 // Everything is copied before anything is removed; a run that was cut short is
 // done again into the same folder.
@@ -87,11 +79,14 @@ func (n *node) quarantine() error {
 		return err
 	}
 	defer func() { _ = q.Close() }()
-	pair := n.state.pairFiles()
-	if err := errors.Join(copyFiles(n.certs, q, pair), copyFiles(n.dir, q, stateFiles)); err != nil {
+	own, err := n.ownFiles(n.state.Name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(copyFiles(n.certs, q, own), copyFiles(n.dir, q, stateFiles)); err != nil {
 		return fmt.Errorf("what another machine has left can't be kept: %w", err)
 	}
-	if err := errors.Join(removeFiles(n.certs, pair), removeFiles(n.dir, stateFiles)); err != nil {
+	if err := errors.Join(removeFiles(n.certs, own), removeFiles(n.dir, stateFiles)); err != nil {
 		return err
 	}
 	n.name = ""

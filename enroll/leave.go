@@ -264,24 +264,30 @@ func (n *node) wipeCerts() (wiped bool, err error) {
 	if n.certs == nil || n.name == "" {
 		return false, nil
 	}
-	names, err := n.certs.Names()
+	own, err := n.ownFiles(n.name)
 	if err != nil {
 		return false, err
 	}
-	for _, name := range names {
-		own, ours := strings.CutPrefix(name, n.name)
-		if !ours || !slices.Contains([]string{".key", ".crt", ".csr"}, own) && !keptKey.MatchString(own) {
-			continue
-		}
-		wiped = true
-		if err := n.certs.Remove(name); err != nil {
-			return wiped, err
-		}
+	if err := removeFiles(n.certs, own); err != nil {
+		return false, err
 	}
+	wiped = len(own) > 0
 	if err := n.certs.Sweep(); err != nil {
 		return wiped, err
 	}
 	return wiped, n.wipeCA()
+}
+
+// ownFiles are those of a node of this name in the certs folder.
+func (n *node) ownFiles(name string) ([]string, error) {
+	if n.certs == nil || name == "" {
+		return nil, nil
+	}
+	names, err := n.certs.Names()
+	return slices.DeleteFunc(names, func(file string) bool {
+		suffix, ours := strings.CutPrefix(file, name)
+		return !ours || !slices.Contains([]string{".key", ".crt", ".csr"}, suffix) && !keptKey.MatchString(suffix)
+	}), err
 }
 
 // wipeCA removes the CA's certificate from a folder that is an API client's

@@ -154,7 +154,7 @@ func (n *node) keys() (files []string) {
 	}
 	names, _ := n.certs.Names()
 	for _, name := range names {
-		if strings.HasSuffix(name, ".key") {
+		if strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
 			files = append(files, filepath.Join(n.CertsDir, name))
 		}
 	}
