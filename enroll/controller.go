@@ -31,9 +31,9 @@ func (n *node) control(ctx context.Context) (outcome, error) {
 	case err != nil:
 		return outcome{}, err
 	case host.Type != "object":
-		return outcome{}, fmt.Errorf("%q is a host template in the Director: set another host.name", n.name)
+		return outcome{}, misnamed{fmt.Errorf("%q is a host template in the Director: set another host.name", n.name)}
 	case host.Name != n.name:
-		return outcome{}, fmt.Errorf("in the Director this host is written %q: set host.name to that, since the CA takes upper and lower case for two names", host.Name)
+		return outcome{}, misnamed{fmt.Errorf("in the Director this host is written %q: set host.name to that, since the CA takes upper and lower case for two names", host.Name)}
 	}
 	return n.takeHost(ctx, host)
 }

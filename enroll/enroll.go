@@ -43,7 +43,8 @@ type Enroller struct {
 	Apply  bool // do that, and make the agent what it says
 	Daemon bool // nobody looks on: a ticket that was refused is not tried again for a day
 
-	toldFailure bool // hooks.on_failure, of the trouble that goes on: where the status can't be written it doesn't say so
+	refused     []string // the hashes of tickets that the CA has refused, which a run that goes on trying doesn't show again
+	toldFailure bool     // hooks.on_failure, of the trouble that goes on: where the status can't be written it doesn't say so
 }
 
 // Wish is what an operator wants done now, due or not.
@@ -84,8 +85,8 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "client", do: n.checkClient},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
-		{name: "register", do: n.register, canWait: true},
-		{name: "parameters", do: n.askParameters, canWait: true},
+		{name: "register", do: n.register, canWait: true, director: true},
+		{name: "parameters", do: n.askParameters, canWait: true, director: true},
 		{name: "certificate", do: n.obtain},
 		{name: "deploy", do: n.deploy, canWait: true},
 		{name: "parameters", do: n.lookAtDirector, canWait: true, always: true},

@@ -25,14 +25,7 @@ func IsTemporary(err error) bool {
 type failures []error
 
 func (f failures) Error() string {
-	if len(f) == 1 {
-		return f[0].Error()
-	}
-	text := fmt.Sprintf("none of %d endpoints would do:", len(f))
-	for _, err := range f {
-		text += "\n  " + err.Error()
-	}
-	return text
+	return list(fmt.Sprintf("none of %d endpoints would do:", len(f)), f)
 }
 
 func (f failures) Unwrap() []error { return f }
@@ -46,20 +39,36 @@ func (f failures) Temporary() bool {
 	return true
 }
 
+// unticketed joins what became of each source of a ticket. It is temporary only
+// if each of them is, as failures are.
+type unticketed []error
+
+func (u unticketed) Error() string   { return list("no source of a ticket would do:", u) }
+func (u unticketed) Unwrap() []error { return u }
+func (u unticketed) Temporary() bool { return failures(u).Temporary() }
+
+// list writes errors below each other, a single one as it is.
+func list(head string, errs []error) string {
+	if len(errs) == 1 {
+		return errs[0].Error()
+	}
+	for _, err := range errs {
+		head += "\n  " + err.Error()
+	}
+	return head
+}
+
+// misnamed marks an error about this node's name: with a ticket from elsewhere
+// it would get a certificate of a name that it must not have.
+type misnamed struct{ error }
+
+func (m misnamed) Unwrap() error { return m.error }
+
 // ways joins what kept a new certificate away, with a new key and with the
 // same. That one of them waits for approval is no news while the other fails.
 type ways []error
 
-func (w ways) Error() string {
-	if len(w) == 1 {
-		return w[0].Error()
-	}
-	text := "there is no new certificate:"
-	for _, err := range w {
-		text += "\n  " + err.Error()
-	}
-	return text
-}
+func (w ways) Error() string { return list("there is no new certificate:", w) }
 
 func (w ways) Unwrap() []error {
 	if len(w) == 1 {

@@ -45,10 +45,11 @@ type node struct {
 	trying    *trial            // the agent is to follow the Director, on trial
 	addresses map[string]string // of parents, as they were looked up for what is to be applied; nil: nothing was
 
-	source  TicketSource // of the ticket that is used
-	reason  string       // what a new certificate is: see reasonEnrolled
-	setback error        // what went wrong, though the certificate in force is valid
-	stuck   bool         // a new pair is in the journal and its switch can't be ended: until it is, no other is asked for
+	unregistered error // why the Director could not be made to know this node
+
+	reason  string // what a new certificate is: see reasonEnrolled
+	setback error  // what went wrong, though the certificate in force is valid, or can be had all the same
+	stuck   bool   // a new pair is in the journal and its switch can't be ended: until it is, no other is asked for
 }
 
 type step struct {
@@ -56,6 +57,8 @@ type step struct {
 	do   func(context.Context) (outcome, error)
 	// canWait: on a node with a valid certificate its failure is a setback.
 	canWait bool
+	// director: it is one, too, where a ticket comes from elsewhere.
+	director bool
 	// always: it is done on a settled node, too.
 	always bool
 }
@@ -175,11 +178,12 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if err == nil {
 			continue
 		}
-		if !s.canWait || n.pair == nil {
+		why := n.survives(s, err)
+		if why == "" {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		n.setBack(fmt.Errorf("%s: %w", s.name, err))
-		n.note(Step{Name: s.name, Text: "failed; the certificate is valid: " + err.Error(), Warning: true})
+		n.note(Step{Name: s.name, Text: "failed; " + why + ": " + err.Error(), Warning: true})
 	}
 	return nil
 }
@@ -191,6 +195,28 @@ func (n *node) setBack(err error) {
 		err = errors.Join(n.setback, err)
 	}
 	n.setback = err
+}
+
+// survives says why the failure of s isn't the end; "" where it is.
+func (n *node) survives(s step, err error) string {
+	switch {
+	case s.canWait && n.pair != nil:
+		return "the certificate is valid"
+	case s.director && n.canDoWithout(err):
+		return "a certificate can be had without it (ca.ticket)"
+	}
+	return ""
+}
+
+// canDoWithout reports whether a certificate can be had although the Director
+// has failed with err. A name that this node must not have is no such failure.
+func (n *node) canDoWithout(err error) bool {
+	if wrong := (misnamed{}); errors.As(err, &wrong) {
+		return false
+	}
+	return slices.ContainsFunc(n.sources(), func(s TicketSource) bool {
+		return s == TicketAPI || s == TicketStatic || s == TicketNone
+	})
 }
 
 func (n *node) take(ctx context.Context, s step) error {

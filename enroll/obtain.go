@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
 	"icinga-enroll/renew"
 )
@@ -86,16 +87,9 @@ func (n *node) rotate(ctx context.Context) error {
 	return n.enrolKey(ctx, reasonRekeyed)
 }
 
-// enrolKey asks for a certificate for the key of n.request.
-func (n *node) enrolKey(ctx context.Context, reason string) error {
-	ticket, err := n.ticket(ctx)
-	if err != nil {
-		return err
-	}
+// enrolWith asks with one ticket, or with none.
+func (n *node) enrolWith(ctx context.Context, ticket secret.Text, reason string) error {
 	issued, err := n.ask(ctx, pki.Request{Certificate: n.request.cert, Ticket: ticket})
-	if errors.Is(err, pki.ErrInvalidTicket) {
-		return errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRefused()), n.rememberRefused(ticket))
-	}
 	if err != nil {
 		return err
 	}
@@ -113,12 +107,12 @@ func (n *node) renewKey(ctx context.Context) error {
 }
 
 // adviseRefused says what can be done about a ticket that the CA refuses.
-func (n *node) adviseRefused() string {
-	switch n.source {
+func (n *node) adviseRefused(source TicketSource) string {
+	switch source {
 	case TicketStatic:
 		return fmt.Sprintf("The ticket in ca.static_ticket_file is not one for %s by this CA: on the CA's machine, icinga2 pki ticket --cn %[1]s makes one", n.name)
 	case TicketAPI, TicketDirector:
-		return fmt.Sprintf("Whoever gave it (ca.ticket %s) has another TicketSalt than the CA, or knows %s in upper or lower case", n.source, n.name)
+		return fmt.Sprintf("Whoever gave it (ca.ticket %s) has another TicketSalt than the CA, or knows %s in upper or lower case", source, n.name)
 	}
 	return n.adviseRenamed()
 }

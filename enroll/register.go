@@ -25,6 +25,12 @@ func (n *node) register(ctx context.Context) (outcome, error) {
 	if n.registrationKnown() || n.hadSetback() {
 		return outcome{}, nil
 	}
+	out, err := n.registerNow(ctx)
+	n.unregistered = err
+	return out, err
+}
+
+func (n *node) registerNow(ctx context.Context) (outcome, error) {
 	if n.Controller != nil {
 		return n.control(ctx)
 	}

@@ -43,10 +43,10 @@ type State struct {
 	// as it has accepted one.
 	KeyRejected time.Time `json:"host_key_rejected,omitzero"`
 
-	// A ticket that the CA has refused, as its SHA-256 in hex: masters log
-	// refused tickets in plain, so it isn't shown again at every try.
-	RefusedTicket string    `json:"refused_ticket,omitempty"`
-	RefusedAt     time.Time `json:"refused_at,omitzero"`
+	// RefusedTickets are those that the CA has refused within a day, by their
+	// SHA-256 in hex, and when: masters log refused tickets in plain, so one isn't
+	// shown again at every try.
+	RefusedTickets map[string]time.Time `json:"refused_tickets,omitempty"`
 }
 
 // Sent is a registration whose answer has not been seen.

@@ -118,7 +118,7 @@ func (n *node) settleSwitch(p *pair) error {
 	if answered {
 		n.state.Pending, n.state.PendingRekey = nil, false
 	}
-	n.state.RefusedTicket = ""
+	n.state.RefusedTickets = nil
 	if len(n.Hooks.PostRenew) > 0 {
 		n.state.HooksDue, n.state.HooksTold = cmp.Or(n.reason, reasonRenewed), nil
 	}

@@ -41,50 +41,67 @@ func (n *node) sourceNames() string {
 	return strings.Join(names, ", else ")
 }
 
-// ticket returns that of the first source that has one; the zero ticket where
-// somebody is to approve the request.
-func (n *node) ticket(ctx context.Context) (secret.Text, error) {
-	var failed failures
+// enrolKey asks for a certificate for the key of n.request, with the ticket of
+// one source after the other until the CA takes one. Whatever else the CA says
+// is its answer to all of them.
+func (n *node) enrolKey(ctx context.Context, reason string) error {
+	var failed unticketed
 	for _, source := range n.sources() {
-		if source == TicketNone {
-			n.noteFailed(failed)
-			return secret.Text{}, nil
+		if len(failed) > 0 {
+			n.note(Step{Name: "ticket", Text: "the next source is used: " + failed[len(failed)-1].Error(), Warning: true})
 		}
 		ticket, err := n.ticketOf(ctx, source)
 		if err == nil {
-			n.source = source
-			n.noteFailed(failed)
-			return ticket, n.refusedBefore(ticket, source)
+			err = n.enrolWith(ctx, ticket, reason)
+			if !errors.Is(err, pki.ErrInvalidTicket) {
+				return err
+			}
+			err = errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRefused(source)), n.rememberRefused(ticket))
 		}
-		if len(n.sources()) > 1 {
-			err = fmt.Errorf("ca.ticket %s: %w", source, err)
-		}
-		failed = append(failed, err)
+		failed = append(failed, n.nameSource(source, err))
 	}
-	return secret.Text{}, failed
+	return failed
 }
 
-// noteFailed says which sources were passed over.
-func (n *node) noteFailed(failed failures) {
-	for _, err := range failed {
-		n.note(Step{Name: "ticket", Text: "the next source is used: " + err.Error(), Warning: true})
+// nameSource has the source in err, unless it is the only one and nobody has
+// chosen it.
+func (n *node) nameSource(source TicketSource, err error) error {
+	if len(n.sources()) == 1 && source == TicketSelfService {
+		return err
 	}
+	return fmt.Errorf("ca.ticket %s: %w", source, err)
 }
 
-func (n *node) ticketOf(ctx context.Context, source TicketSource) (secret.Text, error) {
+// ticketOf returns the zero ticket where somebody is to approve the request.
+func (n *node) ticketOf(ctx context.Context, source TicketSource) (ticket secret.Text, err error) {
 	switch source {
+	case TicketNone:
+		return secret.Text{}, nil
 	case TicketStatic:
-		return n.StaticTicket, nil
+		ticket = n.StaticTicket
 	case TicketDirector:
-		return n.Controller.Ticket(ctx, n.name)
+		ticket, err = n.Controller.Ticket(ctx, n.name)
 	case TicketAPI:
-		return n.apiTicket(ctx)
+		ticket, err = n.apiTicket(ctx)
+	default:
+		ticket, err = n.ownTicket(ctx)
 	}
-	if !n.registered() {
-		return secret.Text{}, errors.New("this node has no host API key")
+	if err != nil {
+		return secret.Text{}, err
 	}
-	ticket, err := n.Director.Ticket(ctx, n.hostKey())
-	return ticket, n.heard(err)
+	return ticket, n.refusedBefore(ticket, source)
+}
+
+// ownTicket asks with the host's own key.
+func (n *node) ownTicket(ctx context.Context) (secret.Text, error) {
+	switch {
+	case n.registered():
+		ticket, err := n.Director.Ticket(ctx, n.hostKey())
+		return ticket, n.heard(err)
+	case n.unregistered != nil:
+		return secret.Text{}, n.unregistered
+	}
+	return secret.Text{}, errors.New("this node has no host API key")
 }
 
 // apiTicket asks the API of the endpoint that is set, or of the parents.
@@ -113,21 +130,37 @@ func (n *node) apiTicket(ctx context.Context) (secret.Text, error) {
 	return secret.Text{}, failed
 }
 
-// refusedBefore keeps a ticket back that the CA has refused lately.
+// refusedBefore keeps a ticket back that the CA has refused: to the daemon
+// within a day, to anybody else in this run, however often it tries.
 func (n *node) refusedBefore(ticket secret.Text, source TicketSource) error {
-	if !n.Daemon || hash(ticket) != n.state.RefusedTicket || !n.Now().Before(n.state.RefusedAt.Add(refusedFor)) {
-		return nil
-	}
 	giver := "the Director"
 	if source != TicketSelfService {
 		giver = "ca.ticket " + string(source)
 	}
-	return fmt.Errorf("%s still gives the ticket that the CA has refused on %s; it is not shown again before %s; \"icinga-enroll once\" tries at once. %s",
-		giver, n.state.RefusedAt.Format(time.DateTime), n.state.RefusedAt.Add(refusedFor).Format(time.DateTime), n.adviseRefused())
+	at := n.state.RefusedTickets[hash(ticket)]
+	switch {
+	case n.Daemon && n.Now().Before(at.Add(refusedFor)):
+		return fmt.Errorf("%s still gives the ticket that the CA has refused on %s; it is not shown again before %s; \"icinga-enroll once\" tries at once. %s",
+			giver, at.Format(time.DateTime), at.Add(refusedFor).Format(time.DateTime), n.adviseRefused(source))
+	case slices.Contains(n.refused, hash(ticket)):
+		return fmt.Errorf("%s gives a ticket that the CA has just refused; it is not shown again. %s", giver, n.adviseRefused(source))
+	}
+	return nil
 }
 
+// rememberRefused forgets the tickets whose day is over.
 func (n *node) rememberRefused(ticket secret.Text) error {
-	n.state.RefusedTicket, n.state.RefusedAt = hash(ticket), n.Now().UTC()
+	if !n.Daemon {
+		n.refused = append(n.refused, hash(ticket))
+	}
+	now := n.Now().UTC()
+	recent := map[string]time.Time{hash(ticket): now}
+	for other, at := range n.state.RefusedTickets {
+		if now.Before(at.Add(refusedFor)) && other != hash(ticket) {
+			recent[other] = at
+		}
+	}
+	n.state.RefusedTickets = recent
 	return n.save()
 }
 

@@ -51,7 +51,7 @@ func (n *node) believe(ca *x509.Certificate) error {
 func (n *node) notOneOf(endpoints []string) error {
 	for _, name := range endpoints {
 		if strings.EqualFold(name, n.name) {
-			return fmt.Errorf("%q is the name of a parent endpoint, %s: a node may not take it; set another host.name (on a master or satellite there is nothing to enrol)", n.name, name)
+			return misnamed{fmt.Errorf("%q is the name of a parent endpoint, %s: a node may not take it; set another host.name (on a master or satellite there is nothing to enrol)", n.name, name)}
 		}
 	}
 	return nil

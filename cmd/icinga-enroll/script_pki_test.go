@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/x509"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,4 +24,12 @@ func newPair(ts *testscript.TestScript, ca *pkitest.CA, name string, age, left t
 	keyPEM, err = pki.EncodeKey(key)
 	ts.Check(err)
 	return keyPEM, pemOf(cert)
+}
+
+// ticketuser NAME PASSWORD-FILE makes an ApiUser that may make tickets.
+func cmdTicketUser(ts *testscript.TestScript, _ bool, args []string) {
+	s := scriptOf(ts)
+	password := strings.TrimSpace(ts.ReadFile(args[1]))
+	s.Master.AddAPIUser(pkitest.APIUser{Name: args[0], Password: password, Permissions: []string{"actions/generate-ticket"}})
+	s.audit.secret("the ApiUser's password", password)
 }

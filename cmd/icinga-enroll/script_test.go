@@ -73,6 +73,7 @@ func TestScript(t *testing.T) {
 		"copied":       cmdCopied,
 		"signcsr":      cmdSignCSR,
 		"apiuser":      cmdAPIUser,
+		"ticketuser":   cmdTicketUser,
 	})
 }
 
