@@ -54,7 +54,7 @@ func (n *node) unregister(cause error) error {
 	if n.pair != nil || n.state.HostKey == "" {
 		return cause
 	}
-	n.state.HostKey, n.state.Name, n.state.Hostname = "", "", ""
+	n.state.HostKey, n.state.Name, n.state.Hostname, n.state.HostSettings = "", "", "", nil
 	err := fmt.Errorf("%w. It was registered under this name: delete that host in the Director, or, if it is the parent's own, drop its self-service API key there", cause)
 	return errors.Join(err, n.save(), n.dropRequest())
 }
@@ -76,6 +76,9 @@ func (n *node) registerAgain(ctx context.Context) (outcome, error) {
 	n.state.HostKey = ""
 	if out, err := n.register(ctx); err != nil || out.warning {
 		return out, err
+	}
+	if err := n.take(ctx, step{name: "host", do: n.updateHost}); err != nil {
+		return outcome{}, err
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
 	if err := n.heard(err); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"icinga-enroll/enroll/secret"
@@ -22,44 +23,61 @@ const (
 // there, as an Icinga Web user: a key that got lost is read back, so nothing has
 // to be dropped by an admin, and a lost answer costs nothing.
 func (n *node) control(ctx context.Context) (outcome, error) {
-	host, err := n.Controller.Host(ctx, n.name)
+	host, err := n.findHost(ctx)
 	switch {
-	case errors.Is(err, selfservice.ErrNoHost) && len(n.Imports) == 0 && !n.TemplateKey.IsZero():
-		return n.selfRegister(ctx)
-	case errors.Is(err, selfservice.ErrNoHost):
-		return n.createHost(ctx)
 	case err != nil:
 		return outcome{}, err
-	case host.Type != "object":
-		return outcome{}, misnamed{fmt.Errorf("%q is a host template in the Director: set another host.name", n.name)}
-	case host.Name != n.name:
-		return outcome{}, misnamed{fmt.Errorf("in the Director this host is written %q: set host.name to that, since the CA takes upper and lower case for two names", host.Name)}
+	case host != nil:
+		return n.takeHost(ctx, *host)
+	case len(n.Imports) > 0:
+		return n.createHost(ctx)
+	case n.TemplateKey.IsZero():
+		return outcome{}, n.noImports()
 	}
-	return n.takeHost(ctx, host)
+	return n.selfRegister(ctx)
+}
+
+// findHost returns nil where there is no host of this name.
+func (n *node) findHost(ctx context.Context) (*selfservice.Host, error) {
+	host, err := n.Controller.Host(ctx, n.name)
+	switch {
+	case errors.Is(err, selfservice.ErrNoHost):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case host.Type != "object":
+		return nil, misnamed{fmt.Errorf("%q is a host template in the Director: set another host.name", n.name)}
+	case host.Name != n.name:
+		return nil, misnamed{fmt.Errorf("in the Director this host is written %q: set host.name to that, since the CA takes upper and lower case for two names", host.Name)}
+	}
+	return &host, nil
+}
+
+func (n *node) noImports() error {
+	return fmt.Errorf("the Director has no host %s, and nothing says of which templates to make it: set host.imports, or director.template_key_file", n.name)
 }
 
 func (n *node) createHost(ctx context.Context) (outcome, error) {
-	if len(n.Imports) == 0 {
-		return outcome{}, fmt.Errorf("the Director has no host %s, and nothing says of which templates to make it: set host.imports, or director.template_key_file", n.name)
-	}
 	properties, err := n.properties(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	spec := n.spec(properties)
-	spec.Name, spec.Imports, spec.Key = n.name, n.Imports, newHostKey()
+	spec := selfservice.HostSpec{
+		Name: n.name, Imports: n.Imports, Vars: n.Vars, Key: newHostKey(),
+		DisplayName: properties.DisplayName, Address: properties.Address, Address6: properties.Address6,
+	}
 	if err := n.Controller.CreateHost(ctx, spec); err != nil {
 		return outcome{}, err
 	}
 	n.state.DeployDue = n.Deploy
-	if err := n.keepHostKey(spec.Key); err != nil {
+	if err := n.keepHostKey(spec.Key, n.hostSettings()); err != nil {
 		return outcome{}, err
 	}
 	return changed("made %s in the Director, of %v, %s; host API key kept", n.name, n.Imports, sent(properties))
 }
 
-// takeHost takes the key of a host that is there, and changes only what the
-// configuration says of it.
+// takeHost takes the key of a host that is there; what the configuration says
+// of it comes next, but for its templates: they are whose who made it.
 func (n *node) takeHost(ctx context.Context, host selfservice.Host) (outcome, error) {
 	key, how := host.Key, "its key was read back"
 	if key.IsZero() {
@@ -68,25 +86,14 @@ func (n *node) takeHost(ctx context.Context, host selfservice.Host) (outcome, er
 			return outcome{}, err
 		}
 	}
-	updated := false
-	if spec := n.spec(n.Properties); spec.Address+spec.Address6+spec.DisplayName != "" || len(spec.Vars) > 0 {
-		var err error
-		if updated, err = n.Controller.UpdateHost(ctx, n.name, spec); err != nil {
-			return outcome{}, err
-		}
-	}
-	if updated {
-		n.state.DeployDue = n.Deploy
-		how += ", its properties were changed"
-	}
-	if err := n.keepHostKey(key); err != nil {
+	before := n.hostSettingsBefore()
+	if err := n.keepHostKey(key, before); err != nil {
 		return outcome{}, err
 	}
+	if slices.Equal(before.Imports, n.Imports) && len(n.Imports) > 0 && !slices.Equal(host.Imports, n.Imports) {
+		n.note(Step{Name: "register", Warning: true, Text: fmt.Sprintf("%s is made of %v in the Director, not of %v (host.imports); its templates are left to who made it there", n.name, host.Imports, n.Imports)})
+	}
 	return changed("%s is in the Director; %s", n.name, how)
-}
-
-func (n *node) spec(p selfservice.HostProperties) selfservice.HostSpec {
-	return selfservice.HostSpec{DisplayName: p.DisplayName, Address: p.Address, Address6: p.Address6, Vars: n.Vars}
 }
 
 // newHostKey is as the Director makes them itself: 40 hex digits.
@@ -102,8 +109,8 @@ func (n *node) isThere(ctx context.Context) bool {
 	if n.Controller == nil || !n.HostKey.IsZero() {
 		return false
 	}
-	host, err := n.Controller.Host(ctx, n.name)
-	return err == nil && host.Name == n.name && host.Type == "object"
+	host, err := n.findHost(ctx)
+	return err == nil && host != nil
 }
 
 // DeployError is why a deployment that was asked for didn't come about. The host

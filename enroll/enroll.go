@@ -86,6 +86,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true, director: true},
+		{name: "host", do: n.updateHost, canWait: true, always: true, director: true},
 		{name: "parameters", do: n.askParameters, canWait: true, director: true},
 		{name: "certificate", do: n.obtain},
 		{name: "deploy", do: n.deploy, canWait: true},
@@ -113,9 +114,9 @@ func (e *Enroller) Mend(ctx context.Context) error {
 	return errors.Join(err, n.setback)
 }
 
-// Plan says what Ensure would do. It asks the Director only for the naming
-// rules and the endpoints only for their certificates; it changes nothing,
-// neither there nor here.
+// Plan says what Ensure would do. It asks the Director for the naming rules, and
+// where a certificate is to be had whether it knows this host; the endpoints
+// only for their certificates. It changes nothing, neither there nor here.
 func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	n, err := e.look()
 	if err != nil {

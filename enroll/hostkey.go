@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -29,17 +30,36 @@ func (n *node) heard(err error) error {
 
 // adviseReregister says what can be done about a host key that is refused.
 func (n *node) adviseReregister(err error) error {
-	if !errors.Is(err, selfservice.ErrKeyRejected) {
+	switch {
+	case !errors.Is(err, selfservice.ErrKeyRejected):
 		return err
+	case !n.HostKey.IsZero():
+		return &keyError{err, "somebody has dropped the key or deleted the host; put the host's present key into director.host_key_file, then run icinga-enroll once"}
 	}
-	return &keyError{error: err, prepared: !n.HostKey.IsZero()}
+	return &keyError{err, "somebody has dropped the key or deleted the host; if it is to be registered anew: icinga-enroll once --director-reregister"}
+}
+
+// adviseKey is adviseReregister where a look at the host can tell a dropped key
+// from a deleted host: it asks the Controller.
+func (n *node) adviseKey(ctx context.Context, err error) error {
+	if n.Controller == nil || !n.HostKey.IsZero() {
+		return n.adviseReregister(err)
+	}
+	host, herr := n.findHost(ctx)
+	switch {
+	case herr != nil:
+		return n.adviseReregister(err)
+	case host == nil:
+		return &keyError{err, "the host is not in the Director any more; if it is to be made again: icinga-enroll once --director-reregister"}
+	}
+	return &keyError{err, "the host is there, its key was dropped or replaced; nobody has to do anything: the service takes or makes its key when it asks the Director next, once a day (at once: when it is reloaded, or by icinga-enroll once --director-reregister)"}
 }
 
 // keyError is the Director's refusal of a host key, with what can be done: what
 // the Director's client says of it is true of template keys as well.
 type keyError struct {
 	error
-	prepared bool
+	advice string
 }
 
 func (e *keyError) Error() string {
@@ -48,11 +68,7 @@ func (e *keyError) Error() string {
 	if errors.As(e.error, &answer) {
 		said = fmt.Sprintf("%s, HTTP status %d: %s", answer.Call, answer.Status, answer.Message)
 	}
-	advice := "if it is to be registered anew: icinga-enroll once --director-reregister"
-	if e.prepared {
-		advice = "put the host's present key into director.host_key_file, then run icinga-enroll once"
-	}
-	return fmt.Sprintf("the Director refuses this host's key (%s): somebody has dropped the key or deleted the host; %s", said, advice)
+	return fmt.Sprintf("the Director refuses this host's key (%s): %s", said, e.advice)
 }
 
 func (e *keyError) Unwrap() error { return e.error }

@@ -2,8 +2,11 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"icinga-enroll/selfservice"
 )
 
 // plan says what is left to do, in the words of the steps that would do it.
@@ -11,15 +14,16 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	var todo []string
 	would := func(format string, a ...any) { todo = append(todo, fmt.Sprintf(format, a...)) }
 
-	if !n.registrationKnown() {
-		if n.TemplateKey.IsZero() {
-			return outcome{}, ErrNoKey
-		}
-		properties, err := n.properties(ctx)
-		if err != nil {
+	for _, ask := range []func(context.Context) (string, error){n.planRegister, n.planHost, n.planHostKey} {
+		text, err := ask(ctx)
+		switch {
+		case err != nil && n.pair == nil && !n.canDoWithout(err):
 			return outcome{}, err
+		case err != nil:
+			n.note(Step{Name: "plan", Text: "this would fail, and the rest go on: " + err.Error(), Warning: true})
+		case text != "":
+			would("%s", text)
 		}
-		would("register %s in the Director %s", n.name, sent(properties))
 	}
 	switch {
 	case n.pair == nil:
@@ -39,6 +43,81 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 		return says("nothing to do")
 	}
 	return says("would %s", strings.Join(todo, "; then "))
+}
+
+// planRegister looks whether the host is there, where a user can.
+func (n *node) planRegister(ctx context.Context) (string, error) {
+	if n.registrationKnown() {
+		return "", nil
+	}
+	var host *selfservice.Host
+	var err error
+	if n.Controller != nil {
+		if host, err = n.findHost(ctx); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case host != nil:
+		return n.planTake(*host), nil
+	case n.TemplateKey.IsZero() && n.Controller == nil:
+		return "", ErrNoKey
+	case n.TemplateKey.IsZero() && len(n.Imports) == 0:
+		return "", n.noImports()
+	}
+	properties, err := n.properties(ctx)
+	if err != nil {
+		return "", err
+	}
+	if n.Controller != nil && len(n.Imports) > 0 {
+		return fmt.Sprintf("make %s in the Director, of %v, %s", n.name, n.Imports, sent(properties)), nil
+	}
+	return fmt.Sprintf("register %s in the Director %s", n.name, sent(properties)), nil
+}
+
+func (n *node) planTake(host selfservice.Host) string {
+	text := fmt.Sprintf("take over %s, which is in the Director, made of %v, and read its key back", n.name, host.Imports)
+	if host.Key.IsZero() {
+		text = fmt.Sprintf("take over %s, which is in the Director, made of %v, and give it a key", n.name, host.Imports)
+	}
+	if news := n.hostSettings().since(n.hostSettingsBefore()).against(host); news != "" {
+		text += ", and change there: " + news
+	}
+	return text
+}
+
+// planHost looks at the host that is to be changed.
+func (n *node) planHost(ctx context.Context) (string, error) {
+	news := n.hostNews()
+	if news.isEmpty() || n.Controller == nil {
+		return "", nil
+	}
+	host, err := n.findHost(ctx)
+	if err != nil || host == nil || news.against(*host) == "" {
+		return "", err
+	}
+	return "change in the Director: " + news.against(*host), nil
+}
+
+// planHostKey asks the Director whether it still takes the host key, where a
+// certificate is to be had: nothing here tells that the host was deleted.
+func (n *node) planHostKey(ctx context.Context) (string, error) {
+	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() {
+		return "", nil
+	}
+	_, err := n.Director.Parameters(ctx, n.hostKey())
+	switch {
+	case !errors.Is(err, selfservice.ErrKeyRejected):
+		if err != nil {
+			n.note(Step{Name: "plan", Text: "whether the Director still knows this host can't be found out: " + err.Error(), Warning: true})
+		}
+		return "", nil
+	case n.isThere(ctx):
+		return "take this host's key from the Director, which refuses the one that is here", nil
+	case n.canReregister():
+		return fmt.Sprintf("register %s again: the Director refuses its key", n.name), nil
+	}
+	return "", n.adviseKey(ctx, err)
 }
 
 func (n *node) byTicket() string {

@@ -57,15 +57,23 @@ func (n *node) selfRegister(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	n.state.DeployDue = n.Deploy && n.Controller != nil
-	if err := n.keepHostKey(key); err != nil {
+	if err := n.keepHostKey(key, n.registeredWith()); err != nil {
 		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
 	}
 	return changed("registered as %s %s; host API key kept", n.name, sent(properties))
 }
 
-// keepHostKey makes the key durable.
-func (n *node) keepHostKey(key secret.Text) error {
+// registeredWith is what a registration tells of the configuration.
+func (n *node) registeredWith() HostSettings {
+	s := n.hostSettings()
+	s.Imports, s.Vars = nil, nil
+	return s
+}
+
+// keepHostKey makes the key durable, and what the Director was told with it.
+func (n *node) keepHostKey(key secret.Text, told HostSettings) error {
 	n.settleName()
+	n.state.HostSettings = &told
 	n.state.HostKey, n.state.RegisterSent, n.state.Elsewhere = key.Reveal(), nil, false
 	n.state.KeyRejected = time.Time{}
 	return n.save()

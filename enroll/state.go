@@ -27,6 +27,7 @@ type State struct {
 	Name         string                  `json:"name,omitempty"`     // the name that is registered, or that the certificate has: it sticks
 	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
 	HostKey      string                  `json:"host_api_key,omitempty"`
+	HostSettings *HostSettings           `json:"host_settings,omitempty"` // with which the host was made, or last changed
 	RegisterSent *Sent                   `json:"register_sent,omitempty"`
 	DeployDue    bool                    `json:"deploy_due,omitempty"` // the host was made or changed, and the master doesn't know yet
 	Elsewhere    bool                    `json:"registered_elsewhere,omitempty"`

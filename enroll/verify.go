@@ -84,7 +84,7 @@ func (n *node) verifyDirector(ctx context.Context) (outcome, error) {
 	}
 	told, err := n.Director.Parameters(ctx, n.hostKey())
 	if errors.Is(err, selfservice.ErrKeyRejected) {
-		return outcome{}, n.adviseReregister(err)
+		return outcome{}, n.adviseKey(ctx, err)
 	}
 	if err != nil {
 		return warns("it can't be asked: %s", err)

@@ -53,6 +53,7 @@ func once(cmd *cobra.Command, o onceOptions) error {
 	}
 	defer done()
 
+	e.Look = cmd.Flags().Changed("director-reregister") // said now, it isn't for the next time that something is due
 	ensure := e.Ensure
 	if o.dryRun {
 		ensure = e.Plan
