@@ -109,7 +109,7 @@ func (n *node) planHostKey(ctx context.Context) (string, error) {
 	switch {
 	case !errors.Is(err, selfservice.ErrKeyRejected):
 		if err != nil {
-			n.note(Step{Name: "plan", Text: "whether the Director still knows this host can't be found out: " + err.Error(), Warning: true})
+			n.note(Step{Name: "plan", Text: "the Director doesn't tell this host's parameters: " + err.Error(), Warning: true})
 		}
 		return "", nil
 	case n.isThere(ctx):

@@ -74,6 +74,7 @@ func TestScript(t *testing.T) {
 		"signcsr":      cmdSignCSR,
 		"apiuser":      cmdAPIUser,
 		"ticketuser":   cmdTicketUser,
+		"host":         cmdHost,
 	})
 }
 
