@@ -81,7 +81,7 @@ func (n *node) planTake(host selfservice.Host) string {
 		text = fmt.Sprintf("take over %s, which is in the Director, made of %v, and give it a key", n.name, host.Imports)
 	}
 	if news := n.hostSettings().since(n.hostSettingsBefore()).against(host); news != "" {
-		text += ", and change there: " + news
+		text += ", and set there: " + news
 	}
 	return text
 }

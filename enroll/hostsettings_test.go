@@ -1,0 +1,100 @@
+package enroll_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/selfservice"
+)
+
+// keeper is a leaver whose host can be given a key and changed.
+type keeper struct {
+	leaver
+	updates []selfservice.HostSpec
+	err     error // of the next update
+}
+
+func (k *keeper) SetHostKey(_ context.Context, _ string, key secret.Text) error {
+	k.host.Key = key
+	return nil
+}
+
+func (k *keeper) UpdateHost(_ context.Context, _ string, spec selfservice.HostSpec) (bool, error) {
+	k.updates = append(k.updates, spec)
+	return true, k.err
+}
+
+// A key that somebody has dropped is made anew by the daemon, at its next look.
+func TestDroppedKeyIsMadeAnewAtTheDailyLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object", Key: secret.New(hostKey)}}}
+		n.Controller, n.Daemon = k, true
+		n.mustEnsure(t)
+		k.host.Key = secret.Text{}
+		n.director.parameters = func() (selfservice.Parameters, error) {
+			if k.host.Key.IsZero() {
+				return selfservice.Parameters{}, fmt.Errorf("404: %w", selfservice.ErrKeyRejected)
+			}
+			return parameters(func(*selfservice.Parameters) {})()
+		}
+		if n.mustEnsure(t); !k.host.Key.IsZero() {
+			t.Error("the Director was asked before it was time")
+		}
+		time.Sleep(overADay)
+		if r := n.mustEnsure(t); k.host.Key.IsZero() || r.Setback != nil || !r.KeyRejected.IsZero() {
+			t.Errorf("no new key, or not well with it: setback %v, rejected %v", r.Setback, r.KeyRejected)
+		}
+	})
+}
+
+// The daemon is told of a changed configuration by a reload; what fails then is
+// a setback, and tried again until the Director has it.
+func TestChangedSettingsAreToldUntilTheDirectorHasThem(t *testing.T) {
+	n := newNode(t)
+	k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object", Key: secret.New(hostKey)}}}
+	n.Controller, n.Daemon = k, true
+	n.mustEnsure(t)
+	if len(k.updates) != 0 {
+		t.Errorf("nothing is configured, and sent was %+v", k.updates)
+	}
+	n.Vars, n.Properties.DisplayName, k.err = map[string]any{"env": "prod"}, "Web 1", errDead{}
+	if r := n.mustEnsure(t); r.Setback == nil {
+		t.Error("a failed update is not told")
+	}
+	k.err = nil
+	if r := n.mustEnsure(t); r.Setback != nil || !r.Changed {
+		t.Errorf("setback %v, changed %v", r.Setback, r.Changed)
+	}
+	n.mustEnsure(t)
+	n.Vars = map[string]any{"env": "prod", "os": "Linux"}
+	n.mustEnsure(t)
+	if len(k.updates) != 3 || len(k.updates[2].Vars) != 1 || k.updates[2].Vars["os"] != "Linux" || k.updates[2].DisplayName != "" {
+		t.Errorf("updates are %+v, want two alike and one of what is new", k.updates)
+	}
+	if k.updates[0].Address != "" {
+		t.Error("an address that was only found was sent")
+	}
+}
+
+// What host.send leaves out is not sent later either; an API client is no host.
+func TestSettingsThatAreNoHostsAreNotTold(t *testing.T) {
+	for what, change := range map[string]func(n *node){
+		"host.send":     func(n *node) { n.Send = []string{"display_name"} },
+		"an API client": func(n *node) { n.APIClient, n.Tickets = true, []enroll.TicketSource{enroll.TicketNone} },
+	} {
+		n := newNode(t)
+		n.mustEnsure(t)
+		k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object"}}}
+		n.Controller, n.Properties.Address = k, "192.0.2.8"
+		change(n)
+		if n.mustEnsure(t); len(k.updates) != 0 {
+			t.Errorf("%s: sent was %+v", what, k.updates)
+		}
+	}
+}
