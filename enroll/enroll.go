@@ -64,10 +64,10 @@ const (
 //   - Temporary() true: trying again later may help
 //   - anything else: somebody must act
 //
-// What fails while the certificate in force is valid is no error but the
-// report's Setback: nothing is lost yet, and the next Ensure tries again. What
-// fails about the Icinga agent is an [AgentError] there, a deployment that fails
-// a [DeployError].
+// What fails while the certificate in force is valid, or at the Director where
+// the ticket comes from elsewhere, is no error but the report's Setback: nothing
+// is lost yet, and the next Ensure tries again. What fails about the Icinga agent
+// is an [AgentError] there, a deployment that fails a [DeployError].
 func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 	n, err := e.open(ctx)
 	if err != nil {

@@ -209,9 +209,10 @@ func (n *node) survives(s step, err error) string {
 }
 
 // canDoWithout reports whether a certificate can be had although the Director
-// has failed with err. A name that this node must not have is no such failure.
+// has failed with err. A name that this node must not have is no such failure,
+// nor one that somebody has registered: that may be another machine.
 func (n *node) canDoWithout(err error) bool {
-	if wrong := (misnamed{}); errors.As(err, &wrong) {
+	if wrong := (misnamed{}); errors.As(err, &wrong) || errors.Is(err, selfservice.ErrAlreadyRegistered) {
 		return false
 	}
 	return slices.ContainsFunc(n.sources(), func(s TicketSource) bool {

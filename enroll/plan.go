@@ -121,7 +121,7 @@ func (n *node) planHostKey(ctx context.Context) (string, error) {
 }
 
 func (n *node) byTicket() string {
-	if !n.hasTicketSource() {
+	if n.sources()[0] == TicketNone {
 		return ", to be approved there"
 	}
 	return " with a ticket (" + n.sourceNames() + ")"

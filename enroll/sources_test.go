@@ -164,6 +164,9 @@ func TestNoOtherSourceForAWrongName(t *testing.T) {
 		"in other case": func(n *node) {
 			n.Controller = &leaver{host: &selfservice.Host{Name: "WEB1.example.com", Type: "object"}}
 		},
+		"another machine's": func(n *node) {
+			n.director.register = func(context.Context) error { return selfservice.ErrAlreadyRegistered }
+		},
 		"a parent's own": func(n *node) {
 			n.director.parameters = parameters(func(p *selfservice.Parameters) { p.CAServer = nodeName })
 		},

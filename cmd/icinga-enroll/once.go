@@ -20,7 +20,8 @@ func newOnce() *cobra.Command {
 		Short: "Enrol this machine, or do what is left to do, and exit",
 		Long: `Registers this machine in the Director, fetches a ticket, obtains a certificate
 and puts it where the Icinga agent looks. On a machine that is enrolled it asks
-no server and changes nothing, until the certificate is due.
+no server and changes nothing, until the certificate is due, or the configuration
+says something new of the host in the Director.
 
 ` + exitHelp,
 		Example: "  icinga-enroll once --wait 10m",
