@@ -16,7 +16,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test picture
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -73,6 +73,10 @@ images-test: build lab
 
 windows-test:
 	testdata/wine/test
+
+# The picture in the README: what the demo prints, with a name that is nobody's.
+picture: build
+	packaging/picture/make $(BIN) >packaging/picture/demo.svg
 
 clean:
 	rm -rf bin
