@@ -102,6 +102,7 @@ func brokenRows() []brokenRow {
 		{what: "database down", answer: answer(500, `{"error":"SQLSTATE[HY000] [2002] Connection refused"}`), retry: true, text: "SQLSTATE"},
 		{what: "error of Icinga Web", answer: answer(500, `{"status":"error","message":"No connection"}`), retry: true, text: "No connection"},
 		{what: "old Director's error", answer: answer(200, `{"error":"Got invalid API key \"x\""}`), is: selfservice.ErrKeyRejected, text: "Got invalid"},
+		{what: "another was faster", answer: answer(400, `{"error":"Trying to recreate icinga_host (\"web1\") (DbObject.php:928)"}`), is: selfservice.ErrAlreadyRegistered, text: "at the same moment"},
 		{what: "error that is no text", answer: answer(400, `{"error":7}`)},
 		{what: "web page", answer: answer(200, anHTMLPage, isHTML), text: "director.url"},
 		{what: "web page that calls itself JSON", answer: answer(200, anHTMLPage), text: "director.url"},

@@ -187,6 +187,7 @@ var selfServiceVerdicts = append([]verdict{
 	{message: re(`^Got valid API key ".*", but template is not for Agents`), is: ErrNotAgent, advice: adviceNotAgent},
 	{message: re(` is not configured for Icinga Agent usage$`), is: ErrNotAgent, advice: adviceNotAgent},
 	{message: re(`^The host ".*" has already been registered`), is: ErrAlreadyRegistered, advice: adviceRegistered},
+	{message: re(`^Trying to recreate icinga_host `), is: ErrAlreadyRegistered, advice: "Somebody else registered this name at the same moment. " + adviceRegistered},
 	{message: re(`^You are not allowed to create "`), advice: "The Director has a template of this name: give the host another one (host.name)."},
 	{message: re(`^Could not resolve target Zone`), advice: "In the Director give the host, or its template, a zone that exists."},
 }, masterVerdicts...)
