@@ -53,9 +53,12 @@ func TestExportedIsABundle(t *testing.T) {
 
 func TestExportOverwritesNothing(t *testing.T) {
 	for what, make := range map[string]func(file string) error{
-		"a file":             func(file string) error { return os.WriteFile(file, []byte("mine"), 0o600) },
-		"a link to nowhere":  func(file string) error { return os.Symlink(file+"-elsewhere", file) },
-		"a link to somebody": func(file string) error { return os.Symlink(os.DevNull, file) },
+		"a file":            func(file string) error { return os.WriteFile(file, []byte("mine"), 0o600) },
+		"a link to nowhere": func(file string) error { return os.Symlink(file+"-elsewhere", file) },
+		"a link to somebody": func(file string) error {
+			theirs := filepath.Join(t.TempDir(), "theirs")
+			return errors.Join(os.WriteFile(theirs, []byte("theirs"), 0o600), os.Symlink(theirs, file))
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			n, _ := imported(t)
