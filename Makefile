@@ -3,6 +3,7 @@
 # make systemd-test  the service under a real systemd, in a container (root on Debian)
 # make init-test     the same under OpenRC and System V init
 # make images-test   sealed and unsealed copies of a machine, against the lab
+# make msi           the installer for Windows, in dist/ (needs wixl and msitools)
 # make windows-test  the tests and the program as on Windows, under Wine
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 
@@ -16,7 +17,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test picture
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test msi picture
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -71,6 +72,13 @@ init-test: build
 images-test: build lab
 	testdata/systemd/test-images $(BIN) $(LAB)
 
+# The version begins as 1.2.3 does, or Windows Installer can't compare it.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo v0.0.0)
+
+msi:
+	GOOS=windows GOARCH=amd64 $(GO) build -trimpath -ldflags '-s -w -X main.released=$(VERSION:v%=%)' -o dist/windows/icinga-enroll.exe ./cmd/icinga-enroll
+	packaging/msi/build $(VERSION) dist/windows/icinga-enroll.exe dist/icinga-enroll_$(VERSION:v%=%)_windows_amd64.msi
+
 windows-test:
 	testdata/wine/test
 
@@ -79,7 +87,7 @@ picture: build
 	packaging/picture/make $(BIN) >packaging/picture/demo.svg
 
 clean:
-	rm -rf bin
+	rm -rf bin dist
 
 bench: build lab
 	testdata/bench/compare

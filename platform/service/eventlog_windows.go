@@ -15,6 +15,19 @@ func EventLog(name string) (*Events, error) {
 	if service.Interactive() {
 		return nil, nil
 	}
+	return openLog(name)
+}
+
+// EventsOf registers the service of this name with the log "Application", whether
+// it is installed or not, and opens it for who works on its behalf.
+func EventsOf(name string) (*Events, error) {
+	if err := addEventSource(name); err != nil {
+		return nil, err
+	}
+	return openLog(name)
+}
+
+func openLog(name string) (*Events, error) {
 	log, err := eventlog.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("opening Windows' event log: %w", err)
