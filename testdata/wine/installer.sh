@@ -112,6 +112,18 @@ upgrades() {
 	ok "upgraded; a downgrade is refused"
 }
 
+# Wine's service manager reads the registry when it starts, and has no other way.
+switched_off() {
+	inside env "${ENVIRONMENT[@]}" "$WINE" reg add 'HKLM\System\CurrentControlSet\Services\icinga-enroll' \
+		/v Start /t REG_DWORD /d 3 /f >/dev/null
+	inside env "${ENVIRONMENT[@]}" /usr/lib/wine/wineserver64 -k
+	expect 0 installed setup
+	[[ $said = *'somebody has switched it off'* ]] || fail "setup said: $said"
+	expect 3 installed service status
+	[[ $said = *'not started at boot'* ]] || fail "it was switched on: $said"
+	ok "what somebody has switched off stays off"
+}
+
 leaves() {
 	expect 0 msi /x 1.2.4.msi
 	nothing_there
@@ -124,5 +136,6 @@ installer() {
 	with_properties
 	over_what_is_there
 	upgrades
+	switched_off
 	leaves
 }
