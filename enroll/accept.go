@@ -81,40 +81,44 @@ func (n *node) inQuarantine() ([]string, error) {
 // takeBackState puts in place what is in quarantine, and there what is in place. The
 // state comes last: until then this can be done again.
 func (n *node) takeBackState(from string) (outcome, error) {
-	folder := filepath.Join(n.StateDir, quarantineDir, from)
-	q, err := platform.OpenDir(folder)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer func() { _ = q.Close() }()
-	back, err := loadState(q)
-	if err != nil {
-		return outcome{}, err
-	}
-	if !back.isSomebody() {
-		return outcome{}, fmt.Errorf("there is no state in %s", folder)
-	}
-	if n.state.isSomebody() {
-		if err := n.quarantine(); err != nil {
-			return outcome{}, err
-		}
-	}
-	files := n.state.Agent // of the agent's files as they are now
-	n.state, n.name = back, back.Name
-	if err := errors.Join(n.returnPair(q), copyFiles(q, n.dir, requestFiles)); err != nil {
-		return outcome{}, err
-	}
-	n.state.Machine = newBoundMachine(n.Machine.Identify())
-	if files.Written != nil {
-		n.state.Agent.Written, n.state.Agent.Applied = files.Written, nil
-	}
-	if err := n.save(); err != nil {
+	if err := n.exchangeState(filepath.Join(n.StateDir, quarantineDir, from)); err != nil {
 		return outcome{}, err
 	}
 	if err := n.forgetQuarantined(from); err != nil {
 		return outcome{}, err
 	}
 	return changed("the state of %s is back in %s and this machine's from now on", n.state.called(), n.StateDir)
+}
+
+// exchangeState closes the folder: Windows removes none that is open.
+func (n *node) exchangeState(folder string) error {
+	q, err := platform.OpenDir(folder)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }()
+	back, err := loadState(q)
+	if err != nil {
+		return err
+	}
+	if !back.isSomebody() {
+		return fmt.Errorf("there is no state in %s", folder)
+	}
+	if n.state.isSomebody() {
+		if err := n.quarantine(); err != nil {
+			return err
+		}
+	}
+	files := n.state.Agent // of the agent's files as they are now
+	n.state, n.name = back, back.Name
+	if err := errors.Join(n.returnPair(q), copyFiles(q, n.dir, requestFiles)); err != nil {
+		return err
+	}
+	n.state.Machine = newBoundMachine(n.Machine.Identify())
+	if files.Written != nil {
+		n.state.Agent.Written, n.state.Agent.Applied = files.Written, nil
+	}
+	return n.save()
 }
 
 func (n *node) forgetQuarantined(folder string) error {
