@@ -11,12 +11,19 @@ import (
 	"strings"
 )
 
-//go:embed icinga-enroll.service.tmpl
-var unitTemplate string
+var (
+	//go:embed icinga-enroll.service.tmpl
+	unitTemplate string
+	//go:embed sandbox.tmpl
+	sandbox string // what all units have in common
+)
 
-// unit returns the text of the systemd unit. (text/template would add half a
-// megabyte to the program: its reflection keeps the linker from dropping code.)
-func unit(c Config) (string, error) {
+// unit returns the text of the systemd unit.
+func unit(c Config) (string, error) { return fillUnit(unitTemplate, c) }
+
+// fillUnit writes the values of c into a template. (text/template would add half
+// a megabyte to the program: its reflection keeps the linker from dropping code.)
+func fillUnit(template string, c Config) (string, error) {
 	if strings.ContainsAny(c.Executable, "$\"'\\") {
 		return "", fmt.Errorf("%s: systemd doesn't start programs with such a path", c.Executable)
 	}
@@ -40,9 +47,10 @@ func unit(c Config) (string, error) {
 	return strings.NewReplacer(
 		"@NAME@", c.Name,
 		"@DESCRIPTION@", strings.ReplaceAll(c.Description, "%", "%%"),
+		"@PROGRAM@", words[0],
 		"@EXEC@", strings.Join(words, " "),
 		"@WRITE@", strings.Join(folders, " "),
-	).Replace(unitTemplate), nil
+	).Replace(strings.ReplaceAll(template, "@SANDBOX@\n", sandbox)), nil
 }
 
 // quoteUnit makes one word of s, for systemd's splitting and its specifiers.
