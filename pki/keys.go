@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -30,15 +29,6 @@ const (
 // KeyTypes returns every type, the preferred one first.
 func KeyTypes() []KeyType { return []KeyType{ECDSAP256, ECDSAP384, Ed25519, RSA3072, RSA4096} }
 
-// ParseKeyType returns the type that s names exactly, or an error that lists
-// the names there are.
-func ParseKeyType(s string) (KeyType, error) {
-	if t := KeyType(s); slices.Contains(KeyTypes(), t) {
-		return t, nil
-	}
-	return "", permanent("the key type %q is unknown: choose one of %s", s, joined(KeyTypes()))
-}
-
 // GenerateKey makes a new private key. RSA keys take a second or more on a
 // small machine.
 func GenerateKey(t KeyType) (crypto.Signer, error) {
@@ -55,8 +45,7 @@ func GenerateKey(t KeyType) (crypto.Signer, error) {
 	case RSA4096:
 		return rsa.GenerateKey(rand.Reader, 4096)
 	}
-	_, err := ParseKeyType(string(t))
-	return nil, err
+	return nil, permanent("the key type %q is unknown: choose one of %s", t, joined(KeyTypes()))
 }
 
 // EncodeKey returns the key as PKCS#8 PEM ("PRIVATE KEY"), which Icinga 2 and

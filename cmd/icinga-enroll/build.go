@@ -117,6 +117,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},
 		Agent:       c.agentSettings(),
+		KeyType:     pki.KeyType(c.Key.Type),
 		Reregister:  c.Director.Reregister,
 		ClonePolicy: enroll.ClonePolicy(c.ClonePolicy),
 		StateDir:    c.Paths.State,
@@ -133,7 +134,6 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		c.readTickets(&s),
 		c.absolute(),
 		c.checkHooks(),
-		c.readKeyType(&s),
 		c.readSecrets(&s),
 		c.readEndpoints(&s),
 		c.readTrust(&s),
@@ -147,11 +147,6 @@ func (c *loaded) checkHost() error {
 	if c.Host.Name != "" {
 		if err := enroll.CheckName(c.Host.Name); err != nil {
 			return usage("%s: %w", c.where("host.name"), err)
-		}
-	}
-	for _, name := range c.Host.Send {
-		if !slices.Contains([]string{"address", "address6", "display_name"}, name) {
-			return usage("%s: %q is none of address, address6, display_name", c.where("host.send"), name)
 		}
 	}
 	if a := c.Host.Address; a != "" && !addressChars.MatchString(a) {
@@ -187,18 +182,9 @@ func (c *loaded) byHand() bool {
 }
 
 func (c *loaded) checkChoices() error {
-	for _, choice := range []struct {
-		key, value string
-		known      []string
-	}{
-		{"profile", c.Profile, []string{profileAgent, profileClient}},
-		{"clone_policy", c.ClonePolicy, []string{string(enroll.CloneReenroll), string(enroll.CloneStop)}},
-		{"agent.manage", c.Agent.Manage, []string{"auto", "always", "never"}},
-		{"log.format", c.Log.Format, []string{"text", "json"}},
-		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
-	} {
-		if !slices.Contains(choice.known, choice.value) {
-			return usage("%s: %q is none of: %s", c.where(choice.key), choice.value, strings.Join(choice.known, ", "))
+	for _, s := range allSettings() {
+		if err := c.checkChoice(s); err != nil {
+			return err
 		}
 	}
 	if c.byHand() {
@@ -217,19 +203,36 @@ func (c *loaded) checkSplay() error {
 	return nil
 }
 
+func (c *loaded) checkChoice(s setting) error {
+	if len(s.choices) == 0 {
+		return nil
+	}
+	for _, value := range texts(c.values[s.key]) {
+		if !slices.Contains(s.choices, value) {
+			return usage("%s: %q is none of: %s", c.where(s.key), value, strings.Join(s.choices, ", "))
+		}
+	}
+	return nil
+}
+
+// texts are the texts of a setting's value, one or several.
+func texts(value any) []string {
+	switch value := value.(type) {
+	case string:
+		return []string{value}
+	case []string:
+		return value
+	default:
+		return nil
+	}
+}
+
 // missing says so where the configuration file isn't there.
 func (c *loaded) missing() string {
 	if _, err := os.Stat(c.file); errors.Is(err, fs.ErrNotExist) {
 		return ", which doesn't exist"
 	}
 	return ""
-}
-
-func (c *loaded) readKeyType(s *enroll.Settings) (err error) {
-	if s.KeyType, err = pki.ParseKeyType(c.Key.Type); err != nil {
-		return usage("%s: %w", c.where("key.type"), err)
-	}
-	return nil
 }
 
 // readEndpoints takes [name@]host[:port].

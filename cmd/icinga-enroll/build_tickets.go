@@ -9,10 +9,6 @@ import (
 	"icinga-enroll/pki"
 )
 
-var ticketSources = []enroll.TicketSource{
-	enroll.TicketSelfService, enroll.TicketDirector, enroll.TicketAPI, enroll.TicketStatic, enroll.TicketNone,
-}
-
 // readTickets reads ca.ticket, and refuses a source that lacks what it needs.
 func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	if len(c.CA.Ticket) == 0 {
@@ -21,8 +17,6 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	for i, name := range c.CA.Ticket {
 		source := enroll.TicketSource(name)
 		switch {
-		case !slices.Contains(ticketSources, source):
-			return usage("%s: %q is none of: self-service, director, icinga-api, static, none", c.where("ca.ticket"), name)
 		case source == enroll.TicketNone && i != len(c.CA.Ticket)-1:
 			return usage("%s: none is the last way: nothing can come after it", c.where("ca.ticket"))
 		case source == enroll.TicketDirector && c.Director.User == "":

@@ -20,6 +20,7 @@ The settings are then checked as "once" would; exit code 2 if they won't do.`,
 		RunE:    verb(printConfig),
 	}
 	addSettings(cmd.Flags())
+	cmd.AddCommand(newConfigSchema())
 	return cmd
 }
 

@@ -95,6 +95,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if text := err.Error(); text != "" {
 		_, _ = fmt.Fprintln(stderr, "icinga-enroll:", instanceOf(root.PersistentFlags()).own(text))
 	}
+	if more := readOn(err.Error()); more != "" && exitCode(err) == exitUsage {
+		_, _ = fmt.Fprintln(stderr, more)
+	}
 	var c coded
 	if errors.As(err, &c) {
 		return c.code
@@ -118,7 +121,7 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	root.PersistentFlags().String("config", platform.DefaultPaths().Config, "configuration `file`")
 	root.PersistentFlags().Var(new(instanceName), "instance", "`name` of one of several identities of this machine, each with its own configuration, state and service")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newCSR(), newImport(), newExport(), newWhoAmI(), newLeave(), newSeal(), newAcceptMachine(), newDemo(), newVersion())
+	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newCSR(), newImport(), newExport(), newWhoAmI(), newLeave(), newSeal(), newAcceptMachine(), newDemo(), newVersion(), newPackageFiles())
 	root.AddCommand(verbsOfSystem()...)
 	return root
 }

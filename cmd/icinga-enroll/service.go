@@ -78,18 +78,22 @@ func installService(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return usage("--config: %w", err)
 	}
-	err = service.Install(cmd.Context(), service.Config{
+	if err := service.Install(cmd.Context(), c.service(file)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "service %s: installed, with %s\n", c.instance.service, file)
+	return err
+}
+
+// service is the service of this configuration, which is in file.
+func (c *loaded) service(file string) service.Config {
+	return service.Config{
 		Name:        c.instance.service,
 		Description: "Icinga enrolment and certificate renewal",
 		Arguments:   append(c.instance.arguments(file), "run"),
 		WritePaths:  c.writePaths(),
 		OtherPaths:  c.otherPaths(),
-	})
-	if err != nil {
-		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "service %s: installed, with %s\n", c.instance.service, file)
-	return err
 }
 
 // writePaths are the folders in which "run" makes files.

@@ -22,9 +22,9 @@ import (
 // config is the configuration file. It is the one list of what can be set: the
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
-	Profile       string `koanf:"profile" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
+	Profile       string `koanf:"profile" oneof:"agent api-client" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
 	FirstRunSplay string `koanf:"first_run_splay" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
-	ClonePolicy   string `koanf:"clone_policy" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
+	ClonePolicy   string `koanf:"clone_policy" oneof:"reenroll stop" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
 	Director      struct {
 		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
@@ -47,14 +47,14 @@ type config struct {
 		DisplayName string   `koanf:"display_name" usage:"display name to register; default: as the Director asks"`
 		Imports     []string `koanf:"imports" usage:"host templates of the host that director.user makes"`
 		Vars        []string `koanf:"vars" usage:"custom variables, name=value, of the host that director.user makes"`
-		Send        []string `koanf:"send" usage:"properties to register with (address, address6, display_name); [] for none; default: what the Director asks for and what is set here"`
+		Send        []string `koanf:"send" oneof:"address address6 display_name" usage:"properties to register with (address, address6, display_name); [] for none; default: what the Director asks for and what is set here"`
 	} `koanf:"host"`
 	CA struct {
 		Endpoints        []string `koanf:"endpoints" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
 		Fingerprint      []string `koanf:"fingerprint" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
 		File             string   `koanf:"file" usage:"the Icinga CA's certificate (PEM), instead of a fingerprint"`
 		TrustOnFirstUse  bool     `koanf:"trust_on_first_use" usage:"believe the first CA that is seen, instead of a fingerprint"`
-		Ticket           []string `koanf:"ticket" usage:"where the ticket comes from, one or several in the order in which they are tried: self-service, director, icinga-api, static, none (wait for approval)"`
+		Ticket           []string `koanf:"ticket" oneof:"self-service director icinga-api static none" usage:"where the ticket comes from, one or several in the order in which they are tried: self-service, director, icinga-api, static, none (wait for approval)"`
 		StaticTicket     string   `koanf:"static_ticket" secret:"yes" usage:"the ticket of ca.ticket: static"`
 		StaticTicketFile string   `koanf:"static_ticket_file" usage:"file that holds the ticket of ca.ticket: static"`
 	} `koanf:"ca"`
@@ -67,7 +67,7 @@ type config struct {
 		KeyFile         string `koanf:"key_file" usage:"the client certificate's key (PEM)"`
 	} `koanf:"api"`
 	Key struct {
-		Type  string `koanf:"type" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
+		Type  string `koanf:"type" oneof:"ecdsa-p256 ecdsa-p384 ed25519 rsa-3072 rsa-4096" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
 		Owner string `koanf:"owner" usage:"account that the files of an API client, and their folder, belong to; default: the folder's"`
 		Group string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
 	} `koanf:"key"`
@@ -83,11 +83,11 @@ type config struct {
 		Textfile string `koanf:"textfile" usage:"file for node_exporter's textfile collector, written by run"`
 	} `koanf:"metrics"`
 	Log struct {
-		Format string `koanf:"format" usage:"of run: text or json"`
-		Level  string `koanf:"level" usage:"of run: debug, info, warn or error"`
+		Format string `koanf:"format" oneof:"text json" usage:"of run: text or json"`
+		Level  string `koanf:"level" oneof:"debug info warn error" usage:"of run: debug, info, warn or error"`
 	} `koanf:"log"`
 	Agent struct {
-		Manage         string   `koanf:"manage" usage:"the agent's configuration: auto (what a package has shipped or icinga-enroll written), always (whatever is there), never"`
+		Manage         string   `koanf:"manage" oneof:"auto always never" usage:"the agent's configuration: auto (what a package has shipped or icinga-enroll written), always (whatever is there), never"`
 		ConfigDir      string   `koanf:"config_dir" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
 		DataDir        string   `koanf:"data_dir" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
 		Listen         string   `koanf:"listen" usage:"where the agent listens, host:port; default: [::] and the port that the Director says, or 5665"`
@@ -120,10 +120,11 @@ func defaults(paths platform.Paths) map[string]any {
 
 // setting is one line of the configuration.
 type setting struct {
-	key    string // "director.url"
-	kind   kind
-	usage  string
-	secret bool
+	key     string // "director.url"
+	kind    kind
+	usage   string
+	choices []string // the only values; none: any
+	secret  bool
 }
 
 // kind is the type of a setting's value.
@@ -150,19 +151,24 @@ func allSettings() []setting {
 	groups := reflect.TypeFor[config]()
 	for group := range groups.Fields() {
 		if group.Type == kindText { // it stands for itself
-			all = append(all, setting{key: group.Tag.Get("koanf"), kind: group.Type, usage: group.Tag.Get("usage")})
+			all = append(all, newSetting("", group))
 			continue
 		}
 		for field := range group.Type.Fields() {
-			all = append(all, setting{
-				key:    group.Tag.Get("koanf") + "." + field.Tag.Get("koanf"),
-				kind:   field.Type,
-				usage:  field.Tag.Get("usage"),
-				secret: field.Tag.Get("secret") != "",
-			})
+			all = append(all, newSetting(group.Tag.Get("koanf")+".", field))
 		}
 	}
 	return all
+}
+
+func newSetting(group string, field reflect.StructField) setting {
+	return setting{
+		key:     group + field.Tag.Get("koanf"),
+		kind:    field.Type,
+		usage:   field.Tag.Get("usage"),
+		choices: strings.Fields(field.Tag.Get("oneof")),
+		secret:  field.Tag.Get("secret") != "",
+	}
 }
 
 func findSetting(match func(setting) bool) (setting, bool) {

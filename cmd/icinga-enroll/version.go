@@ -43,9 +43,10 @@ func buildSetting(key string) string {
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  icinga-enroll version",
+		Args:    cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
 			text := "icinga-enroll " + version()
 			if commit := buildSetting("vcs.revision"); commit != "" {
