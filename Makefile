@@ -5,6 +5,8 @@
 # make images-test   sealed and unsealed copies of a machine, against the lab
 # make msi           the installer for Windows, in dist/ (needs wixl and msitools)
 # make windows-test  the tests and the program as on Windows, under Wine
+# make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
+# make packages-test  Debian's package in a container; what else is made is looked at
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 
 GO      ?= go
@@ -13,11 +15,13 @@ LINT    := golangci-lint
 LINTVER := v2.15.0
 CROSS   := linux/amd64 linux/arm64 linux/arm linux/s390x windows/amd64 darwin/arm64 freebsd/amd64
 VET     := windows darwin freebsd
+NFPMVER := v2.45.2
+NFPM    := bin/nfpm-$(NFPMVER)
 LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test msi picture
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test man packages packages-test msi picture
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -85,6 +89,19 @@ windows-test:
 # The picture in the README: what the demo prints, with a name that is nobody's.
 picture: build
 	packaging/picture/make $(BIN) >packaging/picture/demo.svg
+
+man: build
+	$(BIN) package-files bin/stage
+
+$(NFPM):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPMVER)
+	mv bin/nfpm $@
+
+packages: $(NFPM)
+	NFPM=$(NFPM) packaging/build
+
+packages-test: $(NFPM)
+	NFPM=$(CURDIR)/$(NFPM) testdata/systemd/test-packages
 
 clean:
 	rm -rf bin dist

@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"platform/agent":              {"platform", "platform/service"},
 	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform", "platform/agent", "platform/machine"},
 	"enroll/sandbox":              {"selfservice/selfservicetest", "pki", "pki/pkitest"},
+	"packaging/tool":              {},
 	"cmd/icinga-enroll": {
 		"enroll", "enroll/sandbox", "enroll/secret", "selfservice", "pki", "renew", "platform", "platform/service", "platform/agent", "platform/machine",
 		"github.com/spf13/cobra", "github.com/spf13/pflag",
