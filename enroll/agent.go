@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -276,4 +277,17 @@ func localAddress(listen string) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// ticketFile is where "icinga2 node setup" keeps its ticket.
+const ticketFile = "ticket"
+
+// removeTicket removes what "icinga2 node setup" leaves behind: tickets don't
+// wear out.
+func (n *node) removeTicket() error {
+	if _, _, err := n.certs.Attributes(ticketFile); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	n.note(Step{Name: "agent", Changed: true, Text: "removed " + filepath.Join(n.CertsDir, ticketFile) + ", which was left there: tickets don't wear out"})
+	return n.certs.Remove(ticketFile)
 }

@@ -392,13 +392,3 @@ func (n *node) forgetReceived(a agent.Agent, names ...string) error {
 	}
 	return nil
 }
-
-// removeTicket removes what "icinga2 node setup" leaves behind: tickets don't
-// wear out.
-func (n *node) removeTicket() error {
-	if _, _, err := n.certs.Attributes("ticket"); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	n.note(Step{Name: "agent", Changed: true, Text: "removed " + filepath.Join(n.CertsDir, "ticket") + ", which was left there: tickets don't wear out"})
-	return n.certs.Remove("ticket")
-}

@@ -65,14 +65,15 @@ func (n *node) quarantineFolder() string {
 // requestFiles are those of a certificate that is on its way.
 var requestFiles = []string{switchFile, requestCert, requestCSR, requestKey}
 
-// stateFiles are somebody's, in the order in which they are removed. The state
-// is the last: as long as it is there, the next run knows that the rest is to be
-// moved.
+// stateFiles are somebody's. The state is the last: as long as it is there, the
+// next run knows that the rest is to be removed, and a folder in quarantine is
+// complete once it has it.
 var stateFiles = append(slices.Clone(requestFiles), statusFile, stateFile)
 
 // quarantine moves the state and the pair away and begins an empty state.
 // Everything is copied before anything is removed; a run that was cut short is
-// done again into the same folder.
+// done again into the same folder. What is known of the Icinga agent's files
+// stays: without it they would be left alone for ever.
 func (n *node) quarantine() error {
 	q, err := platform.MakeDir(n.quarantineFolder(), 0o700)
 	if err != nil {
@@ -80,22 +81,25 @@ func (n *node) quarantine() error {
 	}
 	defer func() { _ = q.Close() }()
 	own, err := n.ownFiles(n.state.Name)
-	if err != nil {
-		return err
+	if err == nil {
+		err = copyFiles(n.certs, q, own)
 	}
-	if err := errors.Join(copyFiles(n.certs, q, own), copyFiles(n.dir, q, stateFiles)); err != nil {
+	if err == nil {
+		err = copyFiles(n.dir, q, stateFiles)
+	}
+	if err != nil {
 		return fmt.Errorf("what another machine has left can't be kept: %w", err)
 	}
-	if err := errors.Join(removeFiles(n.certs, own), removeFiles(n.dir, stateFiles)); err != nil {
+	if err := removeFiles(n.certs, own); err != nil {
+		return err
+	}
+	if err := removeFiles(n.dir, stateFiles[:len(stateFiles)-1]); err != nil {
 		return err
 	}
 	n.name = ""
 	n.state = n.state.withoutIdentity()
 	n.state.Machine = newBoundMachine(n.Machine.Identify())
-	if len(n.state.Agent.Written) == 0 {
-		return nil
-	}
-	return n.save() // or the agent's files would be left alone for ever
+	return n.save()
 }
 
 // copyFiles copies those of the files that there are, private to this program.

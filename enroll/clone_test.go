@@ -115,6 +115,11 @@ func TestACopyWithANameOfItsOwnEnrolsAsItself(t *testing.T) {
 func TestWhatIsInQuarantineIsTakenBack(t *testing.T) {
 	n, id := newOriginal(t)
 	key := read(t, n.cert(".key"))
+	for _, ext := range []string{".csr", ".key.0123abcd"} {
+		if err := os.WriteFile(n.cert(ext), []byte(ext), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	id.Hardware = "new"
 	n.Name = "web2.example.com"
 	n.mustEnsure(t)
@@ -122,14 +127,66 @@ func TestWhatIsInQuarantineIsTakenBack(t *testing.T) {
 	if err := n.AcceptMachine(t.Context(), "web3"); err == nil || !strings.Contains(err.Error(), nodeName) {
 		t.Errorf("got %v", err)
 	}
-	if err := n.AcceptMachine(t.Context(), ""); err != nil {
+	if err := n.AcceptMachine(t.Context(), n.folders(t)[0]); err != nil {
 		t.Fatal(err)
 	}
 	if r := n.mustEnsure(t); r.Name != nodeName || read(t, n.cert(".key")) != key || n.director.registered != 2 {
 		t.Errorf("it is %s now, registered %d times", r.Name, n.director.registered)
 	}
+	if !exists(n.cert(".csr")) || read(t, n.cert(".key.0123abcd")) != ".key.0123abcd" {
+		t.Error("what belonged to the pair hasn't come back")
+	}
 	if got := n.quarantined(t); !slices.Contains(got, "web2.example.com.key") || slices.Contains(got, nodeName+".key") {
 		t.Errorf("in quarantine: %q", got)
+	}
+}
+
+func (n *node) folders(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(n.state("quarantine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// To accept a machine a second time must not make it its original.
+func TestAcceptingTakesNothingBackUnasked(t *testing.T) {
+	n, id := newOriginal(t)
+	id.Hardware, n.Name = "copy", "web2.example.com"
+	n.mustEnsure(t)
+	id.Hardware = "moved"
+	for range 3 {
+		if err := n.AcceptMachine(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := n.mustEnsure(t); r.Name != "web2.example.com" {
+		t.Errorf("it is %s now", r.Name)
+	}
+}
+
+// The state is what says that there is more to move.
+func TestAQuarantineThatCantRemoveThePairGoesOn(t *testing.T) {
+	n, id := newOriginal(t)
+	id.Hardware, n.Name = "copy", "web2.example.com"
+	stuck := n.cert(".key.00000000")
+	if err := os.Symlink("/nowhere", stuck); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Ensure(t.Context()); err == nil || !exists(n.state("state.json")) || !exists(n.cert(".key")) {
+		t.Fatalf("got %v", err)
+	}
+	n.Name = ""
+	if err := n.AcceptMachine(t.Context(), ""); err != nil { // the folder there isn't complete
+		t.Fatal(err)
+	}
+	if r := n.mustEnsure(t); r.Name != nodeName {
+		t.Errorf("it is %s now", r.Name)
 	}
 }
 
@@ -143,6 +200,9 @@ func TestAMovedMachineIsAccepted(t *testing.T) {
 		if err := n.AcceptMachine(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if s, err := enroll.ReadStatus(n.StateDir); err != nil || s.State != enroll.Enrolled || s.LastError != nil {
+		t.Errorf("the status still is %+v, %v", s, err)
 	}
 	n.mustEnsure(t)
 	if n.director.registered != 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -225,7 +226,7 @@ func (l *leaving) wipe(context.Context) (outcome, error) {
 	if !wiped && !had {
 		return says("nothing to do")
 	}
-	return changed("key, certificate, request, host key, state and status are gone; the configuration stays%s", l.agentStays())
+	return changed("key, certificate, request, host key, state and status are gone; the configuration stays%s%s", l.agentStays(), l.quarantineStays())
 }
 
 func (n *node) agentStays() string {
@@ -233,6 +234,13 @@ func (n *node) agentStays() string {
 		return ""
 	}
 	return ", the Icinga agent's too: it has no certificate any more when it starts next"
+}
+
+func (n *node) quarantineStays() string {
+	if there, err := n.inQuarantine(); err != nil || len(there) == 0 {
+		return ""
+	}
+	return "; so does what other machines have left in " + filepath.Join(n.StateDir, quarantineDir)
 }
 
 // sayWhatRemains tells what no program can take back.

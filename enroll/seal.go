@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,11 +36,15 @@ func (e *Enroller) Seal(ctx context.Context) error {
 	})
 }
 
-// unmakeAgent takes the node's name out of the Icinga agent's files.
+// unmakeAgent takes the node's name out of the Icinga agent's files. It comes
+// first: where it can't be done, nothing else is.
 func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 	a, err := n.agent(ctx)
-	if n.Agent.Manage == ManageNever || errors.Is(err, errOther) {
+	if errors.Is(err, errOther) {
 		return outcome{}, nil
+	}
+	if err != nil && n.Agent.Manage == ManageNever {
+		return outcome{}, nil //nolint:nilerr // there is none to look at
 	}
 	if err != nil {
 		return outcome{}, &AgentError{adviseInstall(err)}
@@ -47,36 +52,36 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 	if a.Runs(ctx) {
 		return outcome{}, &AgentError{errors.New("the Icinga agent runs, and would write down again what is removed: stop it first (systemctl stop icinga2)")}
 	}
-	undone, left, err := a.Unmake(n.state.Agent.Written)
-	if err == nil {
-		err = n.forgetReceived(a, "zones", "zones-stage", "packages", "log")
+	if named := a.Mentions(n.state.Name, n.state.Agent.Written); len(named) > 0 && n.state.Name != "" {
+		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s and isn't as icinga-enroll has written it, so nothing was removed: take the name out, or put the package's file there", strings.Join(named, ", "), a.ConfigDir, n.state.Name)}
 	}
+	undone, err := a.Unmake(n.state.Agent.Written)
 	if err != nil {
 		return outcome{}, &AgentError{err}
 	}
-	n.state.Agent = AgentState{Installed: n.state.Agent.Installed}
-	if len(left) > 0 {
-		n.note(Step{Name: "agent", Warning: true, Text: fmt.Sprintf("somebody has changed %s since: left as it is; look whether it has this machine's name", strings.Join(left, ", "))})
+	if err := n.forgetReceived(a, "zones", "zones-stage", "packages", "log"); err != nil {
+		return outcome{}, &AgentError{err}
 	}
+	n.state.Agent = AgentState{Installed: n.state.Agent.Installed}
 	if len(undone) == 0 {
 		return outcome{}, nil
 	}
 	return changed("as it was before icinga-enroll wrote it: %s", strings.Join(undone, ", "))
 }
 
-func (n *node) wipeImage(ctx context.Context) (outcome, error) {
+func (n *node) wipeImage(context.Context) (outcome, error) {
 	n.name = n.state.Name
 	had := n.state.isSomebody()
 	if _, err := n.wipeCerts(); err != nil {
 		return outcome{}, err
 	}
-	if err := errors.Join(removeFiles(n.dir, stateFiles), n.dir.Remove(leftFile), n.dir.RemoveAll(quarantineDir), n.dir.Sweep()); err != nil {
+	if err := errors.Join(n.certs.Remove(ticketFile), n.dir.RemoveAll(quarantineDir), removeFiles(n.dir, append([]string{leftFile}, stateFiles...)), n.dir.Sweep()); err != nil {
 		return outcome{}, err
 	}
 	if !had {
 		return says("nothing to do")
 	}
-	return changed("key, certificate, host key, state and status are gone; the configuration stays, and what the Director knows of %s", n.name)
+	return changed("key, certificate, host key, state, status and quarantine are gone; the configuration stays, and what the Director knows of %s", n.name)
 }
 
 func (n *node) markSealed(context.Context) (outcome, error) {
@@ -126,12 +131,39 @@ func (e *Enroller) Unfit(ctx context.Context) (reasons []string, err error) {
 		unfit("%s is this machine's: icinga-enroll seal removes it", file)
 	}
 	for _, file := range n.keys() {
-		unfit("%s is a private key: remove it", file)
+		unfit("%s is a secret of this machine's: remove it", file)
 	}
-	if a, err := n.agent(ctx); err == nil && len(n.state.Agent.Written) > 0 {
-		unfit("the Icinga agent in %s has this machine's name: icinga-enroll seal takes it out", a.ConfigDir)
+	for _, name := range n.instances() {
+		unfit("the instance %s is one of this machine's: icinga-enroll --instance %[1]s seal", name)
+	}
+	if a, err := n.agent(ctx); err == nil {
+		for _, name := range n.ownNames(ctx) {
+			for _, file := range a.Mentions(name, nil) {
+				unfit("%s has the name %s: icinga-enroll seal takes it out where icinga-enroll has written it", filepath.Join(a.ConfigDir, file), name)
+			}
+		}
 	}
 	return reasons, nil
+}
+
+// ownNames are those that this machine may be called in the agent's files.
+func (n *node) ownNames(ctx context.Context) (names []string) {
+	fqdn, _ := n.Machine.FQDN(ctx) // without one it isn't in a file
+	for _, name := range []string{n.state.Name, fqdn} {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// instances are those with a state below this one's folder.
+func (n *node) instances() (names []string) {
+	found, _ := filepath.Glob(filepath.Join(n.StateDir, "instances", "*", stateFile)) // a valid pattern
+	for _, file := range found {
+		names = append(names, filepath.Base(filepath.Dir(file)))
+	}
+	return names
 }
 
 // inherited are the files of an identity in the state folder.
@@ -147,14 +179,14 @@ func (n *node) inherited() (files []string) {
 	return files
 }
 
-// keys are those in the certs folder, whoever made them.
+// keys are the secrets in the certs folder, whoever made them.
 func (n *node) keys() (files []string) {
 	if n.certs == nil {
 		return nil
 	}
 	names, _ := n.certs.Names()
 	for _, name := range names {
-		if strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
+		if name == ticketFile || strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
 			files = append(files, filepath.Join(n.CertsDir, name))
 		}
 	}

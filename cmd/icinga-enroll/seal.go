@@ -18,8 +18,8 @@ func newSeal() *cobra.Command {
 		Short: "Make this machine fit to be an image",
 		Long: `For golden images. Removes key, certificate, host API key, request, state and
 status, makes the Icinga agent's files what they were before icinga-enroll wrote
-them, leaves a mark, and has the service started at boot. The configuration and
-the template key stay: each machine made of the image enrols at its first boot,
+them, leaves a mark, and has the service started at boot. What is in quarantine
+goes, too. The configuration and the template key stay: each machine made of the image enrols at its first boot,
 under its own name. No server is asked; a host that was registered stays in the
 Director ("icinga-enroll leave" before it deletes that).
 
@@ -65,17 +65,21 @@ func seal(cmd *cobra.Command, yes bool) error {
 	return checkSeal(cmd)
 }
 
-// startAtBoot enables the service, and installs it where it isn't.
+// startAtBoot enables the service, and installs it where it isn't. What the
+// configuration lacks yet may come with the first boot.
 func startAtBoot(cmd *cobra.Command) error {
-	name := instanceOf(cmd.Flags()).service
-	state, err := service.Status(cmd.Context(), name)
+	c, err := load(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	state, err := service.Status(cmd.Context(), c.instance.service)
 	switch {
 	case err != nil:
 		return err
 	case state == service.NotInstalled:
-		return installService(cmd, nil)
+		return c.install(cmd)
 	}
-	return service.Enable(cmd.Context(), name)
+	return service.Enable(cmd.Context(), c.instance.service)
 }
 
 func checkSeal(cmd *cobra.Command) error {

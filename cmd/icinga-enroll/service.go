@@ -74,6 +74,10 @@ func installService(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	done()
+	return c.install(cmd)
+}
+
+func (c *loaded) install(cmd *cobra.Command) error {
 	file, err := filepath.Abs(c.file)
 	if err != nil {
 		return usage("--config: %w", err)

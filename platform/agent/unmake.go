@@ -10,30 +10,29 @@ import (
 // removes the backups that it took then. written are the sums of what it wrote,
 // by name. A file that somebody has changed since is left as it is. Cut short,
 // it can be done again.
-func (a Agent) Unmake(written map[string]string) (undone, left []string, err error) {
+func (a Agent) Unmake(written map[string]string) (undone []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(written)) {
 		now, err := a.read(name)
 		if err != nil {
-			return undone, left, err
+			return undone, err
 		}
 		before, err := a.before(name)
 		if err != nil {
-			return undone, left, err
+			return undone, err
 		}
 		backup := File{Name: name + ".orig", None: true}
 		switch {
 		case now == before: // that far another run has come
 		case now.Sum() != written[name]:
-			left = append(left, name)
 			continue
 		default:
 			undone = append(undone, name)
 		}
 		if err := a.Put([]File{before, backup}); err != nil {
-			return undone, left, err
+			return undone, err
 		}
 	}
-	return undone, left, nil
+	return undone, nil
 }
 
 // before is a file as it was before this program wrote it: its backup; without
@@ -50,4 +49,20 @@ func (a Agent) before(name string) (File, error) {
 		return kept, nil
 	}
 	return a.read(name) // without a backup nobody knows
+}
+
+// Mentions lists the files of the configuration that have a node's name as a
+// text, but for those that are as this program has written them: written are
+// their sums, by name.
+func (a Agent) Mentions(node string, written map[string]string) (files []string) {
+	for _, name := range []string{zonesName, apiName, constantsName, mainName} {
+		if f, err := a.read(name); err == nil && !f.None && f.Sum() == written[name] {
+			continue
+		}
+		text, _ := a.readLinked(name) // what can't be read isn't the agent's either
+		if strings.Contains(withoutComments(text), Quote(node)) {
+			files = append(files, name)
+		}
+	}
+	return files
 }

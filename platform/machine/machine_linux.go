@@ -10,13 +10,10 @@ import (
 
 // Identify tells what is known of this machine. It changes nothing and never
 // fails: what can't be read isn't known.
-func Identify() Identity { return system{root: "/", env: os.Getenv}.identify() }
+func Identify() Identity { return system{root: "/"}.identify() }
 
 // system is where this machine is looked at.
-type system struct {
-	root string
-	env  func(string) string
-}
+type system struct{ root string }
 
 func (s system) identify() Identity {
 	id := Identity{Kind: s.kind(), MachineID: canonicalID(s.read("etc/machine-id"))}
@@ -55,18 +52,22 @@ func (s system) kind() Kind {
 	}
 }
 
-// inContainer goes by what the container interface of systemd, Docker, Podman
-// and Kubernetes leave for the processes inside.
+// inContainer goes by what systemd's container interface, Docker, Podman and
+// Kubernetes leave for the processes inside; of variables by those of the first
+// process alone, since any shell may have one of such a name.
 func (s system) inContainer() bool {
-	if s.exists("run/systemd/container") || s.exists(".dockerenv") || s.exists("run/.containerenv") {
-		return true
-	}
-	for entry := range strings.SplitSeq(s.read("proc/1/environ"), "\x00") {
-		if value, ok := strings.CutPrefix(entry, "container="); ok && value != "" {
+	for _, mark := range []string{"run/systemd/container", ".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io"} {
+		if s.exists(mark) {
 			return true
 		}
 	}
-	return s.env("container") != "" || s.env("KUBERNETES_SERVICE_HOST") != ""
+	for entry := range strings.SplitSeq(s.read("proc/1/environ"), "\x00") {
+		name, value, _ := strings.Cut(entry, "=")
+		if value != "" && (name == "container" || name == "KUBERNETES_SERVICE_HOST") {
+			return true
+		}
+	}
+	return false
 }
 
 // virtualVendors are the makers that hypervisors name in the firmware.
