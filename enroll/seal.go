@@ -44,7 +44,7 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	if err != nil && n.Agent.Manage == ManageNever {
-		return outcome{}, nil //nolint:nilerr // there is none to look at
+		return outcome{}, nil
 	}
 	if err != nil {
 		return outcome{}, &AgentError{adviseInstall(err)}
