@@ -100,7 +100,7 @@ $(NFPM):
 packages: $(NFPM)
 	NFPM=$(NFPM) packaging/build
 
-packages-test: $(NFPM)
+packages-test: $(NFPM) lab
 	NFPM=$(CURDIR)/$(NFPM) testdata/systemd/test-packages
 
 clean:
