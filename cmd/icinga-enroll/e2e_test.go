@@ -34,6 +34,7 @@ func TestLab(t *testing.T) {
 		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
 		"agent":    func(ts *testscript.TestScript, _ bool, args []string) { cmdAgent(ts, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
+		"basket":   func(ts *testscript.TestScript, _ bool, args []string) { cmdBasket(ts, program, args) },
 		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },
 	})
 }
@@ -121,6 +122,30 @@ func cmdLab(ts *testscript.TestScript, neg bool, program string, args []string) 
 	_, _ = ts.Stdout().Write(serversKeys.ReplaceAll(out, []byte("${1}(a key)")))
 	if (err != nil) != neg {
 		ts.Fatalf("lab %v: %v\n%s", args, err, out)
+	}
+}
+
+// basket PLUGIN HOST restores the basket that is shipped, with the program where this
+// test has it. Whatever becomes of the script, the Director forgets HOST, whose
+// services use it, and then what the basket has brought.
+func cmdBasket(ts *testscript.TestScript, program string, args []string) {
+	shipped, err := os.ReadFile("../../packaging/director/icinga-enroll.json")
+	ts.Check(err)
+	const installed = `"/usr/bin/icinga-enroll check"`
+	if !strings.Contains(string(shipped), installed) {
+		ts.Fatalf("the basket's command is not %s", installed)
+	}
+	ts.Defer(func() {
+		_ = exec.Command(program, "host-delete", args[1]).Run()
+		_ = exec.Command(program, "icingacli", "director", "service", "delete", "icinga-enroll").Run()
+		_ = exec.Command(program, "icingacli", "director", "command", "delete", "icinga-enroll").Run()
+		_ = exec.Command(program, "sql", "-e", "DELETE FROM director_datafield WHERE varname LIKE 'icinga\\_enroll\\_%'").Run()
+	})
+	restore := exec.Command(program, "icingacli", "director", "basket", "restore")
+	restore.Stdin = strings.NewReader(strings.Replace(string(shipped), installed, fmt.Sprintf("%q", args[0]+" check"), 1))
+	out, err := restore.CombinedOutput()
+	if err != nil {
+		ts.Fatalf("director basket restore: %v\n%s", err, out)
 	}
 }
 

@@ -196,11 +196,10 @@ helper_connected() {
 
 # agent_check NAME lets the agent run a check by way of its deployed host, and
 # prints the result. The agent's own "icinga" check needs no plugin, and answers
-# with the version and the uptime of the Icinga that runs it. Meanwhile another
-# test may deploy: a master that does not answer for a moment is asked again.
+# with the version and the uptime of the Icinga that runs it.
 helper_agent_check() {
 	want $# 1
-	local name=$1 zone answer='' result='' end=$((EPOCHSECONDS + 60)) again=0 service
+	local name=$1 zone answer service result
 	zone=$(deployed_zone "$name")
 	service="$name!lab-agent-check-$$-$EPOCHSECONDS"
 	agent_check_path="objects/services/$(url_escape "$service")" # not local: the trap needs it
@@ -208,18 +207,35 @@ helper_agent_check() {
 	answer=$(patient_api "$agent_check_path" --no-fail --fail-with-body -X PUT --json "{\"attrs\":{
 		\"check_command\":\"icinga\",\"command_endpoint\":\"$name\",\"zone\":\"$zone\",\"enable_active_checks\":false}}") ||
 		fail "the master refuses the check: $answer"
+	result=$(checked_by "$name" "$service")
+	printf '%s\n' "$result"
+	grep -q '^    "state": 0,' <<<"$result" || fail "$name was asked, but did not answer with OK"
+}
+
+# service_check NAME SERVICE has the agent of a deployed host run that host's
+# deployed service now, and prints the result, whatever the state.
+helper_service_check() {
+	want $# 2
+	checked_by "$1" "$1!$2"
+}
+
+# checked_by NAME SERVICE asks until the agent has run the check. Meanwhile another
+# test may deploy: a master that does not answer for a moment is asked again.
+checked_by() {
+	local name=$1 service=$2 path answer='' result='' end=$((EPOCHSECONDS + 60)) again=0 since
+	path="objects/services/$(url_escape "$service")"
+	since=$EPOCHSECONDS
 	while ((EPOCHSECONDS < end)); do
 		if ((EPOCHSECONDS >= again)); then # nothing comes of it while the agent is not connected
 			again=$((EPOCHSECONDS + 3))
 			master_api actions/reschedule-check -o /dev/null --json "{\"service\":\"$service\",\"force\":true}" 2>/dev/null || true
 		fi
-		answer=$(master_api "$agent_check_path?attrs=last_check_result" 2>/dev/null || true)
-		! result=$(result_of "$name" "$answer") || break
+		answer=$(master_api "$path?attrs=last_check_result" 2>/dev/null || true)
+		! result=$(result_of "$name" "$since" "$answer") || break
 		sleep 0.2
 	done
 	[ -n "$result" ] || fail "$name has not run the check within a minute: $answer, $(endpoint_at master "$name" || true)"
 	printf '%s\n' "$result"
-	grep -q '^    "state": 0,' <<<"$result" || fail "$name was asked, but did not answer with OK"
 }
 
 # agent_checks_forgotten removes the checks of an agent-check that was killed: no
@@ -245,12 +261,15 @@ deployed_zone() {
 	sed -n 's/.*"zone":"\([^"]*\)".*/\1/p' <<<"$answer"
 }
 
-# result_of NAME ANSWER prints the check result in it, if NAME made it.
+# result_of NAME SINCE ANSWER prints the check result in it, if NAME has run the
+# command since then. An agent that was not sent the command yet says so, and
+# names none.
 result_of() {
 	# shellcheck disable=SC2016 # PHP's variables
 	php -r '
-		$result = json_decode($argv[2])->results[0]->attrs->last_check_result ?? null;
-		if ($result === null || $result->check_source !== $argv[1]) { exit(1); }
+		$result = json_decode($argv[3])->results[0]->attrs->last_check_result ?? null;
+		if ($result === null || $result->check_source !== $argv[1] || $result->execution_start < $argv[2] ||
+			$result->command === null) { exit(1); }
 		echo json_encode($result, JSON_PRETTY_PRINT | JSON_UNESCAPED_SLASHES);
-	' -- "$1" "$2"
+	' -- "$@"
 }
