@@ -3,6 +3,7 @@
 # make systemd-test  the service under a real systemd, in a container (root on Debian)
 # make init-test     the same under OpenRC and System V init
 # make images-test   sealed and unsealed copies of a machine, against the lab
+# make provisioning-test  Ansible, cloud-init and the API clients' image, against the lab
 # make msi           the installer for Windows, in dist/ (needs wixl and msitools)
 # make windows-test  the tests and the program as on Windows, under Wine
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
@@ -21,7 +22,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test windows-test man packages packages-test msi picture
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test provisioning-test windows-test man packages packages-test msi picture
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -75,6 +76,9 @@ init-test: build
 
 images-test: build lab
 	testdata/systemd/test-images $(BIN) $(LAB)
+
+provisioning-test: build lab
+	testdata/systemd/test-provisioning $(BIN) $(LAB)
 
 # The version begins as 1.2.3 does, or Windows Installer can't compare it.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo v0.0.0)
