@@ -82,17 +82,15 @@ func (b *boundMachine) compare(now *boundMachine) (both, differ []string) {
 // isAnother decides whether now is another machine than b.
 //
 // What decides is what a copy can't keep. A container has nothing but its
-// machine-id. A virtual machine's copy keeps the machine-id and gets another
-// UUID; where the hypervisor gives none, its cloud or at last the machine-id
-// tell. Of a physical machine a single part may be new (a mainboard, an
-// installation): only two make it another. What isn't known of either tells
-// nothing.
+// machine-id, and what a container was is known by nothing else. A virtual
+// machine's copy keeps the machine-id and gets another UUID; where the
+// hypervisor gives none, its cloud or at last the machine-id tell. Of a physical
+// machine a single part may be new (a mainboard, an installation): only two make
+// it another. What isn't known of either tells nothing.
 func (b *boundMachine) isAnother(now *boundMachine) bool {
 	both, differ := b.compare(now)
 	switch {
-	case (b.Kind == machine.Container) != (now.Kind == machine.Container):
-		return true
-	case now.Kind == machine.Container:
+	case b.Kind == machine.Container || now.Kind == machine.Container:
 		return slices.Contains(differ, idMachine)
 	case now.Kind == machine.Physical:
 		return len(differ) >= 2
@@ -171,12 +169,8 @@ func (n *node) bind(b *boundMachine) error {
 // cloned says whose the state is, and what to do about it.
 func (n *node) cloned(was, now *boundMachine) error {
 	_, differ := was.compare(now)
-	why := "the " + strings.Join(differ, " and the ") + " differs"
-	if (was.Kind == machine.Container) != (now.Kind == machine.Container) {
-		why = fmt.Sprintf("that was a %s machine, this is a %s one", was.Kind, now.Kind)
-	}
-	return fmt.Errorf("%w: the state in %s is that of %s and was made on another machine (%s), so it is not used. If this is that machine (moved, restored, with new hardware): icinga-enroll accept-machine",
-		ErrClone, n.StateDir, n.state.called(), why)
+	return fmt.Errorf("%w: the state in %s is that of %s and was made on another machine (the %s differs), so it is not used. If this is that machine (moved, restored, with new hardware): icinga-enroll accept-machine",
+		ErrClone, n.StateDir, n.state.called(), strings.Join(differ, " and the "))
 }
 
 func (s *State) called() string {

@@ -34,8 +34,11 @@ func TestAnotherMachine(t *testing.T) {
 		{"a container started anew", id(c, "a", "", ""), id(c, "a", "", ""), false},
 		{"a container without a machine-id", id(c, "", "", ""), id(c, "", "", ""), false},
 		{"a physical one made virtual", id(p, "a", "A", ""), id(v, "a", "B", ""), true},
-		{"a virtual one copied into a container", id(v, "a", "A", ""), id(c, "a", "", ""), true},
-		{"a container's root in a virtual machine", id(c, "a", "", ""), id(v, "a", "A", ""), true},
+		{"a virtual one copied into a container", id(v, "a", "A", ""), id(c, "b", "", ""), true},
+		{"a container without a machine-id that doesn't always look like one", id(c, "", "", ""), id(v, "", "A", ""), false},
+		{"a container's root in a virtual machine", id(c, "a", "", ""), id(v, "b", "A", ""), true},
+		{"a container that doesn't always look like one", id(c, "a", "", ""), id(v, "a", "A", ""), false},
+		{"a container that looks like one again", id(v, "a", "A", ""), id(c, "a", "", ""), false},
 	} {
 		was := newBoundMachine(row.was)
 		if got := was.isAnother(sealMachine(row.is, was.Salt)); got != row.isCloned {

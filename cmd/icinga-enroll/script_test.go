@@ -89,8 +89,9 @@ func runScripts(t *testing.T, dir string, cmds map[string]func(*testscript.TestS
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			audit := &audit{T: t, secrets: map[string]string{}}
 			testscript.RunT(audit, testscript.Params{
-				Files: []string{file},
-				Cmds:  cmds,
+				Files:     []string{file},
+				Cmds:      cmds,
+				Condition: condition,
 				Setup: func(env *testscript.Env) error {
 					env.Values[keyScript] = &script{audit: audit, dir: env.WorkDir}
 					env.Defer(func() { audit.collectKeys(env.WorkDir) })
@@ -446,12 +447,17 @@ func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(file, edited, 0o600))
 }
 
-// cmdCopied FILE makes the state in FILE one of another machine: a container's
-// here if this isn't one, else a machine's.
+// cmdCopied FILE makes the state in FILE one of another machine, where this one
+// has a machine-id.
 func cmdCopied(ts *testscript.TestScript, _ bool, args []string) {
-	other := machine.Container
-	if machine.Identify().Kind == machine.Container {
-		other = machine.Physical
+	cmdEdit(ts, false, []string{args[0], `"kind": "\w+"`, `"kind": "container" `})
+	cmdEdit(ts, false, []string{args[0], `"machine_id": "\w+"`, `"machine_id": "another"`})
+}
+
+// condition is what scripts ask of this machine besides testscript's own.
+func condition(name string) (bool, error) {
+	if name != "machine-id" {
+		return false, fmt.Errorf("unknown condition %q", name)
 	}
-	cmdEdit(ts, false, []string{args[0], `"kind": "\w+"`, `"kind": "` + string(other) + `"`})
+	return machine.Identify().MachineID != "", nil
 }
