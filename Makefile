@@ -5,6 +5,7 @@
 # make images-test   sealed and unsealed copies of a machine, against the lab
 # make provisioning-test  Ansible, cloud-init and the API clients' image, against the lab
 # make msi           the installer for Windows, in dist/ (needs wixl and msitools)
+# make foreign-test  the tests as on arm64 and on s390x, which is big-endian (qemu)
 # make windows-test  the tests and the program as on Windows, under Wine
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  Debian's package in a container; what else is made is looked at
@@ -22,7 +23,7 @@ LAB     := testdata/lab/lab
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test provisioning-test windows-test man packages packages-test msi picture
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test foreign-test provisioning-test windows-test man packages packages-test msi picture
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -86,6 +87,10 @@ VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo v0.
 msi:
 	GOOS=windows GOARCH=amd64 $(GO) build -trimpath -ldflags '-s -w -X main.released=$(VERSION:v%=%)' -o dist/windows/icinga-enroll.exe ./cmd/icinga-enroll
 	packaging/msi/build $(VERSION) dist/windows/icinga-enroll.exe dist/icinga-enroll_$(VERSION:v%=%)_windows_amd64.msi
+
+foreign-test:
+	testdata/foreign/test arm64
+	testdata/foreign/test s390x
 
 windows-test:
 	testdata/wine/test
