@@ -10,6 +10,7 @@
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  Debian's package in a container; what else is made is looked at
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
+# make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
 
 GO      ?= go
 BIN     := bin/icinga-enroll
@@ -66,6 +67,10 @@ lab-down:
 e2e: lab
 	$(LAB) satellite up
 	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -tags e2e -count=1 -p 1 ./...
+
+.PHONY: e2e-elsewhere
+e2e-elsewhere:
+	testdata/lab/elsewhere $(RELEASE)
 
 systemd-test: build
 	testdata/systemd/test $(BIN)

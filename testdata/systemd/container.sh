@@ -58,19 +58,28 @@ packages() {
 	done
 }
 
+# mirror prints where this machine's own packages of Debian come from.
+mirror() {
+	local uri
+	# shellcheck disable=SC2016 # apt-get fills it in
+	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Identifier: Packages' | sed -n '/security/!{p;q}')
+	[ -n "$uri" ] || fail "apt knows no source of Debian: run apt-get update"
+	echo "$uri"
+}
+
 # base PACKAGES [OPTION…] makes the root that every run starts from a copy of, out
-# of the packages that this machine itself is made of. The options are mmdebstrap's.
+# of packages of RELEASE: unless told, those that this machine itself is made of.
+# The options are mmdebstrap's. A mirror that is a snapshot is as old as it is.
 base() {
 	[ ! -e "$CACHE/$KIND.complete" ] || return 0
-	local codename mirror
+	local from
 	# shellcheck disable=SC1091
-	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	# shellcheck disable=SC2016 # apt-get fills it in
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Identifier: Packages' | sed -n 1p)
-	[ -n "$mirror" ] || fail "apt knows no source for $codename: run apt-get update"
+	: "${RELEASE:=$(. /etc/os-release && echo "$VERSION_CODENAME")}"
+	from=$(mirror)
 	rm -rf -- "${CACHE:?}/$KIND"
 	install -d -m 0700 "$CACHE"
-	mmdebstrap --quiet --variant=minbase --include="$1" "${@:2}" "$codename" "$CACHE/$KIND" "$mirror"
+	mmdebstrap --quiet --variant=minbase --aptopt="$(apt-config dump Acquire::Check-Valid-Until)" --include="$1" "${@:2}" \
+		"$RELEASE" "$CACHE/$KIND" "$from"
 	: >"$CACHE/$KIND.complete"
 	ok "the root was made"
 }
