@@ -260,6 +260,13 @@ func restDeployRows() []contractRow {
 	}
 }
 
+// A newerAnswer is what Directors 1.11.4 and 1.12.1 say instead. The fake
+// answers as 1.10.2.
+type newerAnswer struct {
+	status int
+	answer string
+}
+
 // restPermissionRows: each permission's absence has a status of its own.
 func restPermissionRows() []contractRow {
 	lacks := func(a account, status int, message string) contractRow {
@@ -269,10 +276,13 @@ func restPermissionRows() []contractRow {
 	}
 	api := lacks(noAPI, 500, "You are not allowed to access this API")
 	api.client.text = "The permission director/api is missing"
+	hosts := lacks(noHosts, 403, "No permission for director/hosts")
+	hosts.newer = &newerAnswer{500, aWebError(`Call to a member function getObjectName\(\) on null`)}
+	hosts.client.text = "director/hosts"
 	return []contractRow{
 		lacks(noModule, 403, "No permission for module/director"),
 		api,
-		lacks(noHosts, 403, "No permission for director/hosts"),
+		hosts,
 		{what: "wrong password", as: wrongLogin, method: http.MethodGet, call: "host", query: named, status: 401, html: true, answer: "",
 			client: &clientRow{rest: asksHost, is: selfservice.ErrLoginRejected, text: "Check the name and the password"}},
 		{what: "another Accept", accept: "*/*", method: http.MethodGet, call: "host", query: named, status: 302, html: true, answer: ""},

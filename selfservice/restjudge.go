@@ -18,9 +18,9 @@ var (
 // errNoImport is a template that isn't there.
 var errNoImport = errors.New("the Director has no such template")
 
-// restVerdicts were observed on Director 1.10.2. It has two words for what its
-// database refuses, depending on whether the refusal is valid UTF-8: a text with
-// the object's binary id in it is not.
+// restVerdicts were observed on Director 1.10.2, unless they say otherwise. It
+// has two words for what its database refuses, depending on whether the refusal
+// is valid UTF-8: a text with the object's binary id in it is not.
 var restVerdicts = append([]verdict{
 	{message: re(`^No such object available`), is: ErrNoHost, advice: adviceNoHost},
 	{message: re(`^Trying to recreate icinga_host `), is: ErrHostExists, advice: "Change that host, or give this one another name."},
@@ -30,6 +30,8 @@ var restVerdicts = append([]verdict{
 		"delete the host that is named here from the table icinga_host."},
 	{message: re(`^No permission for director/admin`), is: ErrNoPermission, advice: adviceAdmin},
 	{message: re(`^No permission for `), is: ErrNoPermission, advice: advicePermission},
+	// Directors 1.11.4 and 1.12.1 look whose host it is before they have read it.
+	{message: re(`^Call to a member function getObjectName\(\) on null`), is: ErrNoPermission, advice: "So the Director tells a user without the permission director/hosts. " + advicePermission},
 	{message: re(`^You are not allowed to access this API`), is: ErrNoPermission, advice: "The permission director/api is missing. " + advicePermission},
 	{message: re(`^Malformed UTF-8 characters`), advice: adviceDatabase},
 	{message: re(`^SQLSTATE\[2[23]`), advice: adviceDatabase},
