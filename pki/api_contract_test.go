@@ -232,6 +232,12 @@ var apiWire = []struct{ method, path, body, want string }{
 	{"GET", "/v1/objects/endpoints?attrs=bogus", "", `400 {"error":400,"status":"Invalid field specified: bogus"}`},
 }
 
+// newerAPIWire is what Icinga 2.16.5 says instead: each object has the
+// error, no longer the request as a whole. The fake answers as 2.13.6.
+var newerAPIWire = map[string]string{
+	"/v1/objects/endpoints?attrs=bogus": `200 {"results":[{"code":400,"name":`,
+}
+
 func runAPIWire(t *testing.T, a apiAuthority) {
 	user := pkitest.APIUser{Name: "api-" + strings.ToLower(rand.Text()[:12]), Password: rand.Text(), Permissions: []string{"*"}}
 	a.addUser(t, user)
@@ -248,7 +254,8 @@ func runAPIWire(t *testing.T, a apiAuthority) {
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
 			noError(t, err)
-			if got := response.Status[:4] + string(body); !strings.HasPrefix(got, row.want) {
+			got, newer := response.Status[:4]+string(body), newerAPIWire[row.path]
+			if !strings.HasPrefix(got, row.want) && (newer == "" || !strings.HasPrefix(got, newer)) {
 				t.Errorf("got %.300s, want %s", got, row.want)
 			}
 		})
