@@ -110,7 +110,7 @@ const (
 	unknownChecksum = "0123456789012345678901234567890123456789"
 	named           = "name=$name"
 	noObject        = "No such object available"
-	badText         = "Malformed UTF-8 characters, possibly incorrectly encoded"
+	badText         = `(gipfl\\\\Json\\\\JsonEncodeException: )?Malformed UTF-8 characters, possibly incorrectly encoded` // the class: 1.12.1
 	anObject        = `(?s)\{\n.*"object_name": "$name",\n    "object_type": "object".*\}\n`
 	newHost         = `{"object_name":"$name","object_type":"object","imports":["$templatename"]}`
 	anotherDocument = `\{"status":"error","message":"Not found"\}`
@@ -201,7 +201,7 @@ func restRefusedRows() []contractRow {
 		{what: "no name", call: "host", body: `{"object_type":"object","imports":["$templatename"]}`, status: 500, answer: aWebError(badText)},
 		{what: "PATCH", prepare: agentHost, method: http.MethodPatch, call: "host", query: named, body: `{}`, status: 400, answer: anError("Unsupported method PATCH")},
 		{what: "unknown property", call: "host", body: `{"object_name":"$name","object_type":"object","bogus":"x"}`, status: 500,
-			answer: anError(`Trying to set invalid key \\"bogus\\"`)},
+			answer: anError(`Trying to set invalid key \\"bogus\\"`), newer: &newerAnswer{422, anError(`Trying to set invalid key \\"bogus\\"`)}},
 		{what: "unknown import", call: "host", body: `{"object_name":"$name","object_type":"object","imports":["$name"]}`, status: 404,
 			answer: anError(`Unable to load parent referenced from host \\"$name\\", no such object available`), after: absent,
 			client: &clientRow{rest: creates(selfservice.HostSpec{Imports: []string{"no-such-template"}}), text: `No such template: "no-such-template"`}},
@@ -260,8 +260,8 @@ func restDeployRows() []contractRow {
 	}
 }
 
-// A newerAnswer is what Directors 1.11.4 and 1.12.1 say instead. The fake
-// answers as 1.10.2.
+// A newerAnswer is what Director 1.12.1 says instead, and 1.11.4 to an account
+// that may not. The fake answers as 1.10.2.
 type newerAnswer struct {
 	status int
 	answer string

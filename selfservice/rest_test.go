@@ -71,6 +71,7 @@ func TestRESTAnswersOfOthers(t *testing.T) {
 		{"no such page", 404, nil, `{"status":"error","message":"Page not found."}`, "Does director.url lead to an Icinga Director", false},
 		{"an old duplicate", 500, nil, `{"error":"Trying to recreate icinga_host (\"web1\")"}`, "Change that host", false},
 		{"a newer Director without director/hosts", 500, nil, `{"status":"error","message":"Call to a member function getObjectName() on null"}`, "without the permission director/hosts", false},
+		{"Director 1.12.1's database", 500, nil, `{"status":"error","message":"gipfl\\Json\\JsonEncodeException: Malformed UTF-8 characters, possibly incorrectly encoded"}`, "over 255 characters", false},
 		{"an error with 200", 200, nil, `{"error":"No such object available"}`, "Is the name right", false},
 		{"busy", 503, http.Header{"Retry-After": {"5"}}, "", "try again later", true},
 		{"unchanged", 304, nil, "", "the server redirects", false},

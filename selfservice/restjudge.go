@@ -33,7 +33,8 @@ var restVerdicts = append([]verdict{
 	// Directors 1.11.4 and 1.12.1 look whose host it is before they have read it.
 	{message: re(`^Call to a member function getObjectName\(\) on null`), is: ErrNoPermission, advice: "So the Director tells a user without the permission director/hosts. " + advicePermission},
 	{message: re(`^You are not allowed to access this API`), is: ErrNoPermission, advice: "The permission director/api is missing. " + advicePermission},
-	{message: re(`^Malformed UTF-8 characters`), advice: adviceDatabase},
+	// Director 1.12.1 says of which class the error is.
+	{message: re(`^(gipfl\\Json\\JsonEncodeException: )?Malformed UTF-8 characters`), advice: adviceDatabase},
 	{message: re(`^SQLSTATE\[2[23]`), advice: adviceDatabase},
 	{message: re(`^Trying to set invalid key `), advice: "This version of the Director does not know the property."},
 	{message: re(`^API request failed: Conflicting request`), temporary: true, advice: "The master is busy with another deployment: try again when that is over."},
