@@ -54,9 +54,10 @@ func (s system) kind() Kind {
 
 // inContainer goes by what systemd's container interface, Docker, Podman and
 // Kubernetes leave for the processes inside; of variables by those of the first
-// process alone, since any shell may have one of such a name.
+// process alone, since any shell may have one of such a name. (systemd-nspawn's
+// stub of a first process shows the host's: there the manager's own word tells.)
 func (s system) inContainer() bool {
-	for _, mark := range []string{"run/systemd/container", ".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io"} {
+	for _, mark := range []string{"run/host/container-manager", "run/systemd/container", ".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io"} {
 		if s.exists(mark) {
 			return true
 		}

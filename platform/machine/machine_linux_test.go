@@ -47,6 +47,10 @@ func TestIdentifyLinux(t *testing.T) {
 			files: map[string]string{"etc/machine-id": id, "sys/class/dmi/id/product_uuid": uuid, "run/systemd/container": "lxc"},
 			want:  Identity{Kind: Container, MachineID: id},
 		},
+		"container by its manager's word": {
+			files: map[string]string{"etc/machine-id": id, "run/host/container-manager": "systemd-nspawn\n", "proc/1/environ": "PATH=/bin\x00", "sys/class/dmi/id/product_uuid": uuid},
+			want:  Identity{Kind: Container, MachineID: id},
+		},
 		"container by its first process": {
 			files: map[string]string{"proc/1/environ": "PATH=/bin\x00container=systemd-nspawn\x00"},
 			want:  Identity{Kind: Container},
