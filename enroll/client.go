@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
@@ -19,8 +18,8 @@ func (n *node) checkClient(ctx context.Context) (outcome, error) {
 	if !n.APIClient || n.pair != nil && n.nothingDue() {
 		return outcome{}, nil
 	}
-	if err := n.notAnEndpoint(); err != nil || n.Controller == nil {
-		return outcome{}, err
+	if n.Controller == nil {
+		return outcome{}, nil
 	}
 	_, err := n.Controller.Host(ctx, n.name)
 	switch {
@@ -57,42 +56,6 @@ func (n *node) notKnown(what string, err error) (outcome, error) {
 
 func (n *node) couldActAs(format string, a ...any) error {
 	return fmt.Errorf(format+": an API client with a certificate of that name could act as it; set another host.name", a...)
-}
-
-// clientName is checkClient by what is known here alone.
-func (n *node) clientName(context.Context) (outcome, error) {
-	if !n.APIClient {
-		return outcome{}, nil
-	}
-	return outcome{}, n.notAnEndpoint()
-}
-
-// notAnEndpoint goes by the settings, and by what an enrolment has left here.
-func (n *node) notAnEndpoint() error {
-	known := map[string]string{n.API.Name: "api.address"}
-	if n.state.HostKey != "" || n.state.Elsewhere {
-		known[n.state.Name] = "as which this machine is registered in the Director"
-	}
-	if n.state.EnrolledAt != nil {
-		known[n.state.EnrolledAt.Name] = "which has handed out a certificate"
-	}
-	if n.state.Parameters != nil {
-		for _, name := range parentNames(*n.state.Parameters) {
-			known[name] = "a parent, as the Director says"
-		}
-	}
-	for _, p := range n.Agent.Parents {
-		known[p.Name] = "agent.parents"
-	}
-	for _, ep := range n.Endpoints {
-		known[ep.Name] = "ca.endpoints"
-	}
-	for name, how := range known {
-		if strings.EqualFold(name, n.name) {
-			return n.couldActAs("%q is the name of an Icinga endpoint (%s)", n.name, how)
-		}
-	}
-	return nil
 }
 
 // owner is whose the file name is to be: the folder's, which in the Icinga

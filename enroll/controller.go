@@ -37,8 +37,12 @@ func (n *node) control(ctx context.Context) (outcome, error) {
 	return n.selfRegister(ctx)
 }
 
-// findHost returns nil where there is no host of this name.
+// findHost returns nil where there is no host of this name. Nobody is to make or
+// take one that may have an endpoint's.
 func (n *node) findHost(ctx context.Context) (*selfservice.Host, error) {
+	if n.endpointUnknown != nil {
+		return nil, n.endpointUnknown
+	}
 	host, err := n.Controller.Host(ctx, n.name)
 	switch {
 	case errors.Is(err, selfservice.ErrNoHost):

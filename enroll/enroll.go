@@ -80,9 +80,11 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "machine", do: n.ownMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.identity},
+		{name: "name", do: n.freeName},
 		{name: "adopt", do: n.adopt, canWait: true},
 		{name: "agent", do: n.undoHalf, canWait: true, always: true},
 		{name: "client", do: n.checkClient},
+		{name: "name", do: n.freeEndpoint},
 		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "key", do: n.prepareKey, canWait: true},
 		{name: "register", do: n.register, canWait: true, director: true},
@@ -126,8 +128,10 @@ func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	err = n.walk(ctx, []step{
 		{name: "machine", do: n.ownMachine},
 		{name: "identity", do: n.identity},
+		{name: "name", do: n.freeName},
 		{name: "adopt", do: n.findPair},
 		{name: "client", do: n.checkClient},
+		{name: "name", do: n.freeEndpoint},
 		{name: "trust", do: n.checkEndpoints},
 		{name: "plan", do: n.plan},
 	})

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/selfservice"
 )
@@ -82,19 +81,13 @@ func TestChangedSettingsAreToldUntilTheDirectorHasThem(t *testing.T) {
 	}
 }
 
-// What host.send leaves out is not sent later either; an API client is no host.
+// What host.send leaves out is not sent later either.
 func TestSettingsThatAreNoHostsAreNotTold(t *testing.T) {
-	for what, change := range map[string]func(n *node){
-		"host.send":     func(n *node) { n.Send = []string{"display_name"} },
-		"an API client": func(n *node) { n.APIClient, n.Tickets = true, []enroll.TicketSource{enroll.TicketNone} },
-	} {
-		n := newNode(t)
-		n.mustEnsure(t)
-		k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object"}}}
-		n.Controller, n.Properties.Address = k, "192.0.2.8"
-		change(n)
-		if n.mustEnsure(t); len(k.updates) != 0 {
-			t.Errorf("%s: sent was %+v", what, k.updates)
-		}
+	n := newNode(t)
+	n.mustEnsure(t)
+	k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object"}}}
+	n.Controller, n.Properties.Address, n.Send = k, "192.0.2.8", []string{"display_name"}
+	if n.mustEnsure(t); len(k.updates) != 0 {
+		t.Errorf("sent was %+v", k.updates)
 	}
 }

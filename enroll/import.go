@@ -43,6 +43,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 		{name: "machine", do: n.sameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
+		{name: "name", do: n.freeName},
 		{name: "client", do: n.checkClient},
 		{name: "import", do: func(ctx context.Context) (outcome, error) { return n.importFiles(ctx, f) }},
 	})

@@ -45,6 +45,8 @@ type node struct {
 	trying    *trial            // the agent is to follow the Director, on trial
 	addresses map[string]string // of parents, as they were looked up for what is to be applied; nil: nothing was
 
+	endpointUnknown error // why the Director has not told whether it has an endpoint of this name
+
 	unregistered error // why the Director could not be made to know this node
 
 	reason  string // what a new certificate is: see reasonEnrolled

@@ -44,7 +44,7 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 		{name: "machine", do: n.sameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
-		{name: "client", do: n.clientName},
+		{name: "name", do: n.freeName},
 		{name: "key", do: func(context.Context) (out outcome, err error) { key, out, err = n.keyInPlace(); return out, err }},
 		{name: "request", do: func(context.Context) (outcome, error) { return n.writeCSR(key, subject) }},
 	})

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 
 	"icinga-enroll/pki"
 	"icinga-enroll/selfservice"
@@ -44,17 +43,6 @@ func (n *node) believe(ca *x509.Certificate) error {
 	}
 	n.state.CA = string(pki.EncodeCertificates(ca))
 	return n.save()
-}
-
-// notOneOf refuses to enrol under the name of a parent: the Director would
-// hand out that endpoint's ticket, and with it this node could act as it.
-func (n *node) notOneOf(endpoints []string) error {
-	for _, name := range endpoints {
-		if strings.EqualFold(name, n.name) {
-			return misnamed{fmt.Errorf("%q is the name of a parent endpoint, %s: a node may not take it; set another host.name (on a master or satellite there is nothing to enrol)", n.name, name)}
-		}
-	}
-	return nil
 }
 
 // candidates are the endpoints that may sign, in the order in which they are asked.

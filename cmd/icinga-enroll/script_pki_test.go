@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/x509"
+	"os"
 	"strings"
 	"time"
 
@@ -32,4 +33,11 @@ func cmdTicketUser(ts *testscript.TestScript, _ bool, args []string) {
 	password := strings.TrimSpace(ts.ReadFile(args[1]))
 	s.Master.AddAPIUser(pkitest.APIUser{Name: args[0], Password: password, Permissions: []string{"actions/generate-ticket"}})
 	s.audit.secret("the ApiUser's password", password)
+}
+
+// signed NAME FILE writes a key and its certificate by the sandbox's CA, which
+// somebody has made elsewhere.
+func cmdSigned(ts *testscript.TestScript, _ bool, args []string) {
+	key, cert := newPair(ts, scriptOf(ts).CA, args[0], time.Hour, 2400*time.Hour)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(key, cert...), 0o600))
 }

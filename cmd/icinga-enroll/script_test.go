@@ -72,6 +72,7 @@ func TestScript(t *testing.T) {
 		"edit":         cmdEdit,
 		"copied":       cmdCopied,
 		"signcsr":      cmdSignCSR,
+		"signed":       cmdSigned,
 		"apiuser":      cmdAPIUser,
 		"ticketuser":   cmdTicketUser,
 		"host":         cmdHost,

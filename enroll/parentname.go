@@ -1,0 +1,84 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"icinga-enroll/selfservice"
+)
+
+// freeName refuses the name of a parent before a key is made for it, by the
+// settings and by what an enrolment has left here: with a certificate of that
+// name this node could act as the parent, and a ticket is given for any name.
+func (n *node) freeName(context.Context) (outcome, error) {
+	if n.APIClient && (n.state.HostKey != "" || n.state.Elsewhere) && strings.EqualFold(n.state.Name, n.name) {
+		return outcome{}, n.couldActAs("%q is the name of an Icinga endpoint (as which this machine is registered in the Director)", n.name)
+	}
+	for name, how := range n.knownParents() {
+		switch {
+		case !strings.EqualFold(name, n.name):
+		case n.APIClient:
+			return outcome{}, n.couldActAs("%q is the name of an Icinga endpoint (%s)", n.name, how)
+		default:
+			return outcome{}, n.isParents(fmt.Sprintf("%s (%s)", name, how))
+		}
+	}
+	return outcome{}, nil
+}
+
+// knownParents are the names that this node has no right to, and how each is
+// known. No server is asked.
+func (n *node) knownParents() map[string]string {
+	known := map[string]string{n.API.Name: "api.address"}
+	if n.state.EnrolledAt != nil {
+		known[n.state.EnrolledAt.Name] = "which has handed out a certificate"
+	}
+	if n.state.Parameters != nil {
+		for _, name := range parentNames(*n.state.Parameters) {
+			known[name] = "a parent, as the Director says"
+		}
+	}
+	for _, p := range n.Agent.Parents {
+		known[p.Name] = "agent.parents"
+	}
+	for _, ep := range n.Endpoints {
+		known[ep.Name] = "ca.endpoints"
+	}
+	return known
+}
+
+// notOneOf refuses to enrol under the name of a parent: the Director would
+// hand out that endpoint's ticket, and with it this node could act as it.
+func (n *node) notOneOf(endpoints []string) error {
+	for _, name := range endpoints {
+		if strings.EqualFold(name, n.name) {
+			return n.isParents(name)
+		}
+	}
+	return nil
+}
+
+func (n *node) isParents(parent string) error {
+	return misnamed{fmt.Errorf("%q is the name of a parent endpoint, %s: a node may not take it; set another host.name (on a master or satellite there is nothing to enrol)", n.name, parent)}
+}
+
+// freeEndpoint refuses the name of a master or satellite that the Director
+// knows, before a key is made for it. A host that is an agent has no endpoint
+// object there (observed on Director 1.10.2, where it is deployed, too). What
+// the Director doesn't tell keeps the host from being made: see findHost.
+func (n *node) freeEndpoint(ctx context.Context) (outcome, error) {
+	if n.APIClient || n.Controller == nil || n.pair != nil {
+		return outcome{}, nil
+	}
+	found, err := n.Controller.HasEndpoint(ctx, n.name)
+	switch {
+	case errors.Is(err, selfservice.ErrNoPermission):
+		return says("whether the Director has an endpoint %s, a master or satellite, could not be checked: that takes the permission director/admin", n.name)
+	case found:
+		return outcome{}, misnamed{fmt.Errorf("the Director has an endpoint %q, a master or satellite: a node may not take its name; set another host.name. If it is this machine's own, from an earlier setup, delete that endpoint in the Director", n.name)}
+	}
+	n.endpointUnknown = err
+	return outcome{}, nil
+}
