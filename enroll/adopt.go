@@ -58,6 +58,11 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 			return outcome{}, err
 		}
 	}
+	if n.rememberCerts() {
+		if err := n.save(); err != nil {
+			return outcome{}, err
+		}
+	}
 	if public, err := n.certs.Public(n.name + ".key"); err == nil && public {
 		file := filepath.Join(n.CertsDir, n.name+".key")
 		n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("every account can read this node's private key: run: chmod o= %s", file)})

@@ -50,7 +50,7 @@ func (n *node) otherName() string {
 // settleName makes the name stick, once something outside bears it.
 func (n *node) settleName() {
 	if n.state.Name == "" {
-		n.state.Name = n.name
+		n.state.Name, n.state.APIClient = n.name, n.APIClient
 		n.state.Hostname, _ = n.Machine.Hostname() // only to notice a change
 	}
 }

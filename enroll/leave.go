@@ -32,8 +32,7 @@ type LeaveOptions struct {
 func (e *Enroller) Leave(ctx context.Context, o LeaveOptions) error {
 	dir, err := platform.OpenDir(e.StateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		e.tell(Step{Name: "leave", Text: "nothing to do: there is no " + e.StateDir})
-		return nil
+		return e.leaveNothing(ctx, o)
 	}
 	if err != nil {
 		return err
@@ -61,12 +60,6 @@ func (n *node) showStay(cause error) {
 	now.LastError = newLastError(fmt.Errorf("leave: %w", cause), n.Now(), before.LastError)
 	now.NextStep = "mend what the last error says, then run icinga-enroll leave again"
 	_ = writeStatus(n.dir, now, before) // the cause is what counts
-}
-
-func (e *Enroller) tell(s Step) {
-	if e.Observe != nil {
-		e.Observe(s)
-	}
 }
 
 // openAlone is open where no daemon may be at work.
@@ -122,9 +115,11 @@ func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
 	}
 	return n.walk(ctx, []step{
 		{name: "machine", do: n.sameMachine}, // or a copy would take its original out of the Director
+		{name: "identity", do: n.isTheOne},
 		{name: "director", do: l.leaveDirector},
 		{name: "deploy", do: l.deployLeave},
 		{name: "wipe", do: l.wipe},
+		{name: "remains", do: l.lookAround},
 	})
 }
 
@@ -243,11 +238,12 @@ func (n *node) quarantineStays() string {
 	return "; so does what other machines have left in " + filepath.Join(n.StateDir, quarantineDir)
 }
 
-// sayWhatRemains tells what no program can take back.
+// sayWhatRemains tells what no program can take back, or this one leaves alone.
 func (n *node) sayWhatRemains() {
 	if n.name == "" {
 		return
 	}
+	n.sayLeftBehind()
 	if p := n.state.Pending; p != nil {
 		n.note(Step{Name: "remains", Warning: true, Text: "a request waits on the CA: icinga2 ca remove " + p.Fingerprint})
 	}

@@ -23,9 +23,11 @@ const (
 // asked for again.
 type State struct {
 	Version      int                     `json:"version"`
-	Machine      *boundMachine           `json:"machine,omitempty"`  // on which all this was made; nil: by a version that didn't look
-	Name         string                  `json:"name,omitempty"`     // the name that is registered, or that the certificate has: it sticks
-	Hostname     string                  `json:"hostname,omitempty"` // the machine's, when the name was settled
+	Machine      *boundMachine           `json:"machine,omitempty"`    // on which all this was made; nil: by a version that didn't look
+	Name         string                  `json:"name,omitempty"`       // the name that is registered, or that the certificate has: it sticks
+	Hostname     string                  `json:"hostname,omitempty"`   // the machine's, when the name was settled
+	APIClient    bool                    `json:"api_client,omitempty"` // the name was settled as an API client's
+	Certs        []string                `json:"certs,omitempty"`      // the folders in which its certificate was; all there were
 	HostKey      string                  `json:"host_api_key,omitempty"`
 	HostSettings *HostSettings           `json:"host_settings,omitempty"` // with which the host was made, or last changed
 	RegisterSent *Sent                   `json:"register_sent,omitempty"`

@@ -113,6 +113,7 @@ func (n *node) install(p *pair, ca []*x509.Certificate) error {
 // yet another key goes on waiting.
 func (n *node) settleSwitch(p *pair) error {
 	n.settleName()
+	n.rememberCerts()
 	n.state.Agent.ReloadDue = n.Agent.Manage != ManageNever
 	answered := !n.state.PendingRekey || n.isRequested(p)
 	if answered {
