@@ -33,12 +33,15 @@ func ExportFormats() []ExportFormat { return []ExportFormat{ExportPEM, ExportPKC
 type Export struct {
 	Format   ExportFormat
 	File     string      // that isn't there yet
+	Replace  bool        // File may be there, if it is a regular file
 	Password secret.Text // of ExportPKCS12
 	Legacy   bool        // encrypt as old importers of PKCS#12 want it
 }
 
-// Export writes the certificate in force, with its key, into a new file of mode
-// 0600. It asks no server. A file that is there is an error, fs.ErrExist.
+// Export writes the certificate in force, with its key, into a file of mode 0600
+// and of who runs this. It asks no server. A file that is there is an error,
+// fs.ErrExist, unless it may be replaced: then whoever opens it sees the old one
+// or the new one, as a whole.
 func (e *Enroller) Export(ctx context.Context, x Export) error {
 	n, err := e.inForce(ctx)
 	if err != nil {
@@ -54,11 +57,28 @@ func (e *Enroller) Export(ctx context.Context, x Export) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
+	if x.Replace {
+		return x.replace(dir, data)
+	}
 	err = dir.CreateFile(filepath.Base(x.File), data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and is not overwritten: remove it, or choose another name (%w)", x.File, fs.ErrExist)
+		return fmt.Errorf("%s is there already and is not overwritten: say --replace, or choose another name (%w)", x.File, fs.ErrExist)
 	}
 	return err
+}
+
+// replace leaves alone what nobody has exported: a folder, a device, and a link,
+// which is somebody's way to another file.
+func (x Export) replace(dir *platform.Dir, data []byte) error {
+	mode, _, err := dir.Attributes(filepath.Base(x.File))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !mode.IsRegular():
+		return fmt.Errorf("%s is no regular file, and is not replaced: choose another name (%w)", x.File, fs.ErrExist)
+	}
+	return dir.WriteFile(filepath.Base(x.File), data, 0o600, platform.Owner{})
 }
 
 // inForce opens a node that has a valid certificate; others are an error. It is

@@ -25,8 +25,9 @@ func newExport() *cobra.Command {
   curl     a file for "curl --config", which names the files in the certs folder and
            a parent's API
 
-A file that is there is not overwritten. After a renewal, export again: a hook
-(hooks.post_renew) does that. No server is asked.`,
+A file that is there is not overwritten, unless --replace says so. After a renewal,
+export again: a hook (hooks.post_renew) with --replace does that. A file for curl
+holds paths only, and stays true. No server is asked.`,
 		Example: "  icinga-enroll export --format pkcs12 --out client.p12 --password-file ./password",
 		Args:    cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
@@ -42,7 +43,8 @@ A file that is there is not overwritten. After a renewal, export again: a hook
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&format, "format", "", "pem, pkcs12 or curl")
-	flags.StringVar(&x.File, "out", "", "`file` to write, which must not be there")
+	flags.StringVar(&x.File, "out", "", "`file` to write, which must not be there without --replace")
+	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one; it is its owner's alone again")
 	flags.StringVar(&password, "password-file", "", "`file` that holds the password for pkcs12")
 	flags.BoolVar(&x.Legacy, "legacy", false, "pkcs12 for old programs")
 	addSettings(flags)
