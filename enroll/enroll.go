@@ -132,7 +132,7 @@ func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 		{name: "adopt", do: n.findPair},
 		{name: "client", do: n.checkClient},
 		{name: "name", do: n.freeEndpoint},
-		{name: "trust", do: n.checkEndpoints},
+		{name: "trust", do: n.checkEndpoints, canWait: true},
 		{name: "plan", do: n.plan},
 	})
 	return n.report(err), err

@@ -39,6 +39,9 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	if a, err := n.agent(ctx); err == nil && n.Agent.Manage != ManageNever && n.state.Agent.Applied == nil {
 		would("make the Icinga agent in %s one of its parents' (agent.manage: %s), and have it read that", a.ConfigDir, n.Agent.Manage)
 	}
+	if n.state.DeployDue && n.Controller != nil {
+		would("deploy: the master loads the Director's configuration (director.deploy)")
+	}
 	if len(todo) == 0 {
 		return says("nothing to do")
 	}
@@ -69,10 +72,25 @@ func (n *node) planRegister(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	n.state.DeployDue = n.Deploy // a plan saves nothing
 	if n.Controller != nil && len(n.Imports) > 0 {
+		if err := n.findImports(ctx); err != nil {
+			return "", err
+		}
 		return fmt.Sprintf("make %s in the Director, of %v, %s", n.name, n.Imports, sent(properties)), nil
 	}
 	return fmt.Sprintf("register %s in the Director %s", n.name, sent(properties)), nil
+}
+
+// findImports looks for the templates of a host that is to be made. One that this
+// user may not see may be there.
+func (n *node) findImports(ctx context.Context) error {
+	for _, name := range n.Imports {
+		if _, err := n.Controller.Host(ctx, name); errors.Is(err, selfservice.ErrNoHost) {
+			return fmt.Errorf("the Director has no host template %s, or this user doesn't see it: correct host.imports", name)
+		}
+	}
+	return nil
 }
 
 func (n *node) planTake(host selfservice.Host) string {
@@ -82,6 +100,7 @@ func (n *node) planTake(host selfservice.Host) string {
 	}
 	if news := n.hostSettings().since(n.hostSettingsBefore()).against(host); news != "" {
 		text += ", and set there: " + news
+		n.state.DeployDue = n.Deploy
 	}
 	return text
 }
@@ -96,6 +115,7 @@ func (n *node) planHost(ctx context.Context) (string, error) {
 	if err != nil || host == nil || news.against(*host) == "" {
 		return "", err
 	}
+	n.state.DeployDue = n.state.DeployDue || n.Deploy
 	return "change in the Director: " + news.against(*host), nil
 }
 
