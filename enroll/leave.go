@@ -98,6 +98,7 @@ type leaving struct {
 	*node
 	LeaveOptions
 	hosts []leftHost // what the Director has of this machine
+	gone  bool       // of those, one is not in the Director any more
 }
 
 func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
@@ -156,10 +157,12 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 	}
 	switch {
 	case errors.Is(err, selfservice.ErrNoHost):
+		l.gone = true
 		return says("there is no host %s any more", h.Name)
 	case err != nil:
 		return outcome{}, fmt.Errorf("%w\n  Nothing was removed here; icinga-enroll leave --local removes what is here, and leaves the host in the Director", err)
 	}
+	l.gone = true
 	return changed("host %s deleted", h.Name)
 }
 
@@ -180,7 +183,7 @@ func (n *node) sayUnknown() (outcome, error) {
 // deployLeave deploys also where the host was deleted before: whether the master
 // knows that isn't known here.
 func (l *leaving) deployLeave(ctx context.Context) (outcome, error) {
-	if len(l.hosts) == 0 || !l.asksDirector() {
+	if !l.gone {
 		return outcome{}, nil
 	}
 	if !l.Deploy {

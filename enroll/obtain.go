@@ -110,7 +110,7 @@ func (n *node) renewKey(ctx context.Context) error {
 func (n *node) adviseRefused(source TicketSource) string {
 	switch source {
 	case TicketStatic:
-		return fmt.Sprintf("The ticket in ca.static_ticket_file is not one for %s by this CA: on the CA's machine, icinga2 pki ticket --cn %[1]s makes one", n.name)
+		return fmt.Sprintf("The ticket of ca.static_ticket or ca.static_ticket_file is not one for %s by this CA: on the CA's machine, icinga2 pki ticket --cn %[1]s makes one", n.name)
 	case TicketAPI, TicketDirector:
 		return fmt.Sprintf("Whoever gave it (ca.ticket %s) has another TicketSalt than the CA, or knows %s in upper or lower case", source, n.name)
 	}

@@ -53,6 +53,9 @@ func (n *node) enrolKey(ctx context.Context, reason string) error {
 		ticket, err := n.ticketOf(ctx, source)
 		if err == nil {
 			err = n.enrolWith(ctx, ticket, reason)
+			if errors.Is(err, pki.ErrPending) && !ticket.IsZero() {
+				return fmt.Errorf("%w. Or the CA has refused the ticket (ca.ticket %s): behind a satellite that looks the same; its log on the master tells", err, source)
+			}
 			if !errors.Is(err, pki.ErrInvalidTicket) {
 				return err
 			}
