@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -21,9 +22,14 @@ import (
 // DER or PKCS#12, in any order.
 type Files struct {
 	Certificate [][]byte    // with or without key and CA
-	Key         []byte      // PEM; nil: in Certificate, or here already
+	Key         []byte      // PEM or DER; nil: in Certificate, or here already
 	CA          []byte      // PEM or DER; nil: in Certificate
 	Password    secret.Text // of PKCS#12; zero: none
+
+	// Names are what errors call the files, in the order of Certificate; nil: by
+	// their number. CAName and KeyName are those of the others.
+	Names           []string
+	CAName, KeyName string
 }
 
 // Import puts a certificate in place that was handed over, as Ensure does with
@@ -81,7 +87,7 @@ func (r refused) Unwrap() error { return r.error }
 func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	given, err := parseCA(f.CA)
 	if err != nil {
-		return outcome{}, fmt.Errorf("the CA's file: %w", err)
+		return outcome{}, fmt.Errorf("%s: %w", cmp.Or(f.CAName, "the CA's file"), err)
 	}
 	b, err := n.bundle(f)
 	if err != nil {
@@ -179,11 +185,12 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 		files = append(files[:len(files):len(files)], f.CA)
 	}
 	if f.Key != nil {
-		key, err := pki.ParseKey(f.Key)
+		key, err := pki.ParseKeyFile(f.Key)
 		if err != nil {
-			return pki.Bundle{}, fmt.Errorf("the key's file: %w", err)
+			return pki.Bundle{}, fmt.Errorf("%s: %w", cmp.Or(f.KeyName, "the key's file"), err)
 		}
-		return n.bundleOf(key, f.Password, files)
+		b, err := n.bundleOf(key, f.Password, files)
+		return b, f.nameFile(err)
 	}
 	b, err := n.bundleOf(nil, f.Password, files)
 	if err == nil && b.Key != nil {
@@ -199,9 +206,25 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 		}
 	}
 	if err != nil {
-		return pki.Bundle{}, err
+		return pki.Bundle{}, f.nameFile(err)
 	}
 	return pki.Bundle{}, n.noKey(b.Certificate, len(here))
+}
+
+// nameFile says which file is meant, where one alone is.
+func (f Files) nameFile(err error) error {
+	names := f.Names
+	if f.CAName != "" {
+		names = append(names[:len(names):len(names)], f.CAName)
+	}
+	var of *pki.FileError
+	switch {
+	case errors.As(err, &of) && of.Index < len(names):
+		return fmt.Errorf("%s: %w", names[of.Index], of.Unwrap())
+	case err != nil && len(f.Certificate) == 1 && f.CA == nil && len(names) == 1:
+		return fmt.Errorf("%s: %w", names[0], err)
+	}
+	return err
 }
 
 // bundleOf reads the files, for this key if one is given. The CA need not be in

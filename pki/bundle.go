@@ -70,8 +70,22 @@ func inFile(i, count int, err error) error {
 	if count == 1 {
 		return err
 	}
-	return fmt.Errorf("file %d of %d: %w", i+1, count, err)
+	return &FileError{i, count, err}
 }
+
+// FileError is what is wrong with one of several files that were handed over.
+type FileError struct {
+	Index int // of the file, from 0
+	count int
+	err   error
+}
+
+func (e *FileError) Error() string {
+	return fmt.Sprintf("file %d of %d: %v", e.Index+1, e.count, e.err)
+}
+
+// Unwrap returns what is wrong with the file.
+func (e *FileError) Unwrap() error { return e.err }
 
 // parts is what the files hold, each thing once.
 type parts struct {

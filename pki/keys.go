@@ -70,6 +70,18 @@ func ParseKey(text []byte) (crypto.Signer, error) {
 	return nil, permanent("no PEM private key found: the file is empty, cut off, or not a key")
 }
 
+// ParseKeyFile is [ParseKey] of a file that somebody has handed over: it may be
+// DER as well, which Icinga's agent doesn't read.
+func ParseKeyFile(data []byte) (crypto.Signer, error) {
+	for _, kind := range []string{"PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"} {
+		block := &pem.Block{Type: kind, Bytes: data}
+		if _, err := parseKeyDER(block); err == nil {
+			return parseKeyBlock(block)
+		}
+	}
+	return ParseKey(data)
+}
+
 func parseKeyBlock(block *pem.Block) (crypto.Signer, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, permanent("the private key is encrypted: decrypt it with `openssl pkey`, Icinga's agent needs it without a password")

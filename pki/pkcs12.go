@@ -68,7 +68,7 @@ func (p *parts) addPKCS12(file []byte, password secret.Text) error {
 
 func wrongPassword(given secret.Text) error {
 	if given.IsZero() {
-		return permanent("the PKCS#12 file has a password, and none was given")
+		return permanent("the PKCS#12 file has a password, and none was given: put it into a file, and give that by --password-file")
 	}
 	return permanent("the password is not that of the PKCS#12 file")
 }

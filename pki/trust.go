@@ -127,7 +127,7 @@ func (t Trust) explain(err error, chain, roots []*x509.Certificate, now time.Tim
 	last := chain[len(chain)-1]
 	switch {
 	case errors.As(err, &unknown) && slices.ContainsFunc(roots, last.Equal):
-		return untrusted("the certificate %q is not signed by a trusted CA: behind it stands the trusted %s, which did not sign it; something else answers for the master",
+		return untrusted("the certificate %q is not signed by a trusted CA: behind it stands the trusted %s, which did not sign it: if it is from a file, another CA has signed it (look who, and give that one's certificate); if from a server, something else answers for the master",
 			chain[0].Subject, describeCA(last))
 	case errors.As(err, &unknown):
 		return t.unknownCA(chain)
@@ -150,7 +150,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func (t Trust) unknownCA(chain []*x509.Certificate) error {
 	return untrusted("the certificate %q is not signed by a trusted CA: presented was %s; expected was %s. "+
 		"Compare with the CA's own machine (`%s` in /var/lib/icinga2/ca): "+
-		"if that is the one presented, correct the configuration here, otherwise something else answers for the master",
+		"if that is the one presented, correct the configuration here, otherwise it is another CA's: from a server, something else answers for the master",
 		chain[0].Subject, presented(chain), t.expected(), t.toCompare())
 }
 

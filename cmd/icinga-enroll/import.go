@@ -25,7 +25,7 @@ the Director is, whether the name is that of a host or an endpoint.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.ca, "ca", "", "`file` of the CA's certificate, PEM or DER")
-	flags.StringVar(&o.key, "key", "", "`file` of the private key, PEM")
+	flags.StringVar(&o.key, "key", "", "`file` of the private key, PEM or DER")
 	flags.StringVar(&o.password, "password-file", "", "`file` that holds the password of a PKCS#12 file")
 	addSettings(flags)
 	return cmd
@@ -60,6 +60,7 @@ func (o importOptions) read(args []string) (f enroll.Files, err error) {
 		}
 		f.Certificate = append(f.Certificate, data)
 	}
+	f.Names, f.CAName, f.KeyName = args, o.ca, o.key
 	if f.CA, err = readOptional("--ca", o.ca); err != nil {
 		return f, err
 	}
