@@ -124,7 +124,7 @@ func (n *node) registeredElsewhere() (outcome, error) {
 	}
 	hint := ""
 	if len(n.Endpoints) == 0 {
-		hint = " Set ca.endpoints, or it can't be renewed: without a host API key the Director doesn't say by whom."
+		hint = ". Set ca.endpoints, or it can't be renewed: without a host API key the Director doesn't say by whom"
 	}
 	return warns("%s is in the Director; %s%s", n.name, elsewhere, hint)
 }

@@ -143,6 +143,9 @@ func (c *loaded) settings() (enroll.Settings, error) {
 // addressChars are those of IPv4 and IPv6 addresses and of names.
 var addressChars = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
 
+// looksLikeIPv4 is what no name is made of: a top-level domain has letters.
+var looksLikeIPv4 = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
+
 func (c *loaded) checkHost() error {
 	if c.Host.Name != "" {
 		if err := enroll.CheckName(c.Host.Name); err != nil {
@@ -151,6 +154,9 @@ func (c *loaded) checkHost() error {
 	}
 	if a := c.Host.Address; a != "" && !addressChars.MatchString(a) {
 		return usage("%s: %q is neither an address nor a name", c.where("host.address"), a)
+	}
+	if a := c.Host.Address; looksLikeIPv4.MatchString(a) && net.ParseIP(a) == nil {
+		return usage("%s: %q looks like an IPv4 address and is none", c.where("host.address"), a)
 	}
 	if a := c.Host.Address6; a != "" {
 		if ip, err := netip.ParseAddr(a); err != nil || !ip.Is6() {

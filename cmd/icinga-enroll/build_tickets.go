@@ -30,10 +30,26 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.checkAPIPassword(); err != nil {
+		return err
+	}
 	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
 		return usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket"))
 	}
 	return c.readAPI(s)
+}
+
+// checkAPIPassword refuses an ApiUser without a password where one is to make a
+// ticket: it would be found out only once a key and a host are made.
+func (c *loaded) checkAPIPassword() error {
+	if c.offline || c.API.User == "" || c.API.CertificateFile != "" || !slices.Contains(c.CA.Ticket, string(enroll.TicketAPI)) {
+		return nil
+	}
+	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)
+	if err == nil && password.IsZero() {
+		err = usage("%s has no password: set api.password_file, or api.certificate_file and api.key_file", c.where("api.user"))
+	}
+	return err
 }
 
 func (c *loaded) readAPI(s *enroll.Settings) error {
