@@ -62,6 +62,26 @@ func (n *node) isCopy(h leftHost) bool {
 	return h.Machine != nil && n.Machine.Identify != nil && h.Machine.isAnother(sealMachine(n.Machine.Identify(), h.Machine.Salt))
 }
 
+// LeftBehind returns the names of the hosts that the Director may still have of a
+// machine that has left from stateDir without it; none where this account may
+// not look.
+func LeftBehind(stateDir string) (hosts []string) {
+	dir, err := platform.OpenDir(stateDir)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = dir.Close() }()
+	var left []leftHost
+	data, err := dir.ReadFile(leftFile)
+	if err != nil || json.Unmarshal(data, &left) != nil {
+		return nil
+	}
+	for _, h := range left {
+		hosts = append(hosts, h.Name)
+	}
+	return hosts
+}
+
 // loadLeft leaves out what another machine has left: this one is a copy of it.
 func (n *node) loadLeft() (hosts []leftHost, err error) {
 	file := filepath.Join(n.dir.Path(), leftFile)

@@ -37,6 +37,9 @@ func status(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	s, err := enroll.ReadStatus(dir)
+	if left := enroll.LeftBehind(dir); errors.Is(err, fs.ErrNotExist) && len(left) > 0 {
+		return fmt.Errorf("this machine has left, and the Director may still have its host %s: icinga-enroll leave with director.user deletes it, or somebody does it there", strings.Join(left, " and "))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("this machine isn't enrolled: there is no status in %s. Run icinga-enroll once", dir)
 	}
