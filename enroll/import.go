@@ -350,12 +350,15 @@ func (n *node) compare(ctx context.Context, b pki.Bundle, chain []*x509.Certific
 
 // pathOpen says whether anybody can renew what was imported.
 func (n *node) pathOpen(context.Context) (outcome, error) {
-	if n.Director != nil {
-		return outcome{}, nil
-	}
-	if _, err := n.candidates(); err == nil {
+	if !n.isUnrenewable() {
 		return outcome{}, nil
 	}
 	return warns("nobody is known who could renew it (set ca.endpoints where that is an Icinga CA): import the next one before %s; \"icinga-enroll check\" warns in time",
 		n.pair.cert.NotAfter.UTC().Format(time.DateOnly))
+}
+
+// isUnrenewable reports whether no CA is known that could be asked.
+func (n *node) isUnrenewable() bool {
+	_, err := n.candidates()
+	return n.Director == nil && err != nil
 }

@@ -340,9 +340,10 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 // can't be done the end of the run says so.
 func (n *node) showCertificate() {
 	before, _ := readStatus(n.dir)
-	now := newStatus(n.report(nil), nil, n.Now(), before)
+	r := n.report(nil)
+	now := newStatus(r, nil, n.Now(), before)
 	now.LastError, now.LastSuccess = before.LastError, before.LastSuccess
-	now.NextStep = now.nextStep()
+	now.NextStep = now.nextStep(r.Unrenewable)
 	_ = writeStatus(n.dir, now, before)
 }
 

@@ -62,6 +62,9 @@ type Report struct {
 	// News is what the Director says now and the agent has not been made from.
 	News string `json:"changed_in_director,omitempty"`
 
+	// Unrenewable says that nobody is known who could renew the certificate in force.
+	Unrenewable bool `json:"-"`
+
 	// Look is when Ensure should be called again; zero: only for Next.
 	Look time.Time `json:"-"`
 
@@ -122,7 +125,7 @@ func (n *node) report(err error) Report {
 	switch {
 	case n.pair != nil:
 		r.Certificate = describe(n.pair.cert, n.certFile())
-		r.Next = n.due()
+		r.Next, r.Unrenewable = n.due(), n.isUnrenewable()
 	case n.expired != nil:
 		r.Certificate = describe(n.expired, n.certFile())
 	}

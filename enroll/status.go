@@ -96,7 +96,7 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 	case r.Changed || before.LastError != nil:
 		s.LastSuccess = now.UTC()
 	}
-	s.NextStep = s.nextStep()
+	s.NextStep = s.nextStep(r.Unrenewable)
 	return s
 }
 
@@ -121,7 +121,7 @@ func newLastError(err error, now time.Time, before *LastError) *LastError {
 	return e
 }
 
-func (s Status) nextStep() string {
+func (s Status) nextStep(unrenewable bool) string {
 	switch {
 	case s.Pending != nil && (s.State == Pending || s.LastError == nil):
 		return "on the CA's machine: icinga2 ca sign " + s.Pending.Fingerprint
@@ -129,6 +129,8 @@ func (s Status) nextStep() string {
 		return "run icinga-enroll once again later, if no service does"
 	case s.LastError != nil:
 		return "mend what the last error says, then run icinga-enroll once"
+	case s.State == Enrolled && unrenewable:
+		return "import the next certificate before " + s.Certificate.NotAfter.UTC().Format(time.DateOnly) + "; nobody is known who could renew this one"
 	case s.State == Enrolled:
 		return "none; the certificate is due for renewal on " + s.Due.UTC().Format(time.DateOnly)
 	default:
