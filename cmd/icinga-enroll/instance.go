@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"icinga-enroll/platform"
+	"icinga-enroll/platform/service"
 )
 
 // instance is one of several identities that a machine may have.
@@ -25,7 +26,7 @@ func instanceOf(flags *pflag.FlagSet) instance {
 	if f := flags.Lookup("instance"); f != nil && f.Changed {
 		in.name, in.asked = f.Value.String(), true
 		in.paths = in.paths.Instance(in.name)
-		in.service += "-" + in.name
+		in.service = service.InstanceName(in.service, in.name)
 	}
 	if flags.Changed("config") {
 		in.paths.Config, _ = flags.GetString("config")

@@ -204,8 +204,8 @@ func (c Config) complete() (Config, error) {
 }
 
 func checkName(name string) error {
-	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-	if strings.Trim(name, known) != "" || strings.Trim(name, "-_.") == "" || name[0] == '-' || name[0] == '.' {
+	const known = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@"
+	if strings.Trim(name, known) != "" || strings.Trim(name, "-_.@") == "" || name[0] == '-' || name[0] == '.' {
 		return fmt.Errorf("%q is no name for a service: want letters, digits, \"-\", \"_\", \".\"", name)
 	}
 	return nil

@@ -42,9 +42,16 @@ func unitName(name string) string { return name + ".service" }
 func (s systemd) file(name string) string { return filepath.Join(s.units, unitName(name)) }
 
 func (s systemd) install(ctx context.Context, c Config) error {
+	if s.isInstance(c.Name) {
+		return s.load(ctx, "enable", unitName(c.Name))
+	}
 	text, err := unit(c)
 	if err != nil {
 		return err
+	}
+	// What links to nothing is masked, and would be replaced.
+	if target, err := os.Readlink(s.file(c.Name)); err == nil && target == os.DevNull {
+		return ErrMasked
 	}
 	// A package's unit that does the same is only to be enabled.
 	undo := func() error { return nil }
@@ -59,6 +66,19 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	return nil
 }
 
+// isInstance reports whether name is one of a template that a package has.
+func (s systemd) isInstance(name string) bool {
+	template, _, found := strings.Cut(name, "@")
+	return found && s.hasTemplate(template)
+}
+
+func (s systemd) hasTemplate(name string) bool {
+	return slices.ContainsFunc(s.packaged, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, unitName(name+"@")))
+		return err == nil
+	})
+}
+
 func (s systemd) isPackaged(name, text string) bool {
 	return slices.ContainsFunc(s.packaged, func(dir string) bool {
 		data, err := os.ReadFile(filepath.Join(dir, unitName(name)))
@@ -70,7 +90,7 @@ func (s systemd) uninstall(ctx context.Context, name string) error {
 	if err := systemctl(ctx, "disable", unitName(name)); err != nil {
 		return err
 	}
-	if err := remove(s.file(name)); err != nil {
+	if err := remove(s.file(name)); err != nil && !s.isInstance(name) {
 		return err
 	}
 	if err := s.reread(ctx); err != nil {
