@@ -95,7 +95,7 @@ var manFiles = []struct{ path, is string }{
 	{"/var/lib/icinga2/certs", "where the Icinga agent looks for its key and certificate"},
 	{"icinga-enroll.service", "the unit of the service. \"icinga-enroll service install\" enables it, and writes one of its own to /etc/systemd/system where the configuration names other folders"},
 	{"icinga-enroll.timer", "instead of the service: icinga-enroll renew --due, four times a day (systemctl enable --now icinga-enroll.timer)"},
-	{"icinga-enroll@NAME.service", "an API client's service under the account icinga-enroll, or another one (systemctl edit icinga-enroll@NAME, [Service], User=). Its configuration is read at the start, and its hooks run as that account"},
+	{"icinga-enroll@NAME.service", "an API client's service under the account icinga-enroll, or another one (systemctl edit icinga-enroll@NAME, [Service], User=). Its configuration is read at the start, and its hooks run as that account. A file with a secret that only root may read is handed to it by a line of that drop-in, such as LoadCredential=api-password:/etc/icinga-enroll/api-password, without a setting for it"},
 }
 
 const manRemoval = `Removing the package stops and disables the service and keeps configuration and state: the host API key can't be got again.

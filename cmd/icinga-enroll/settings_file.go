@@ -50,6 +50,9 @@ func (l layer) read(file string, root *yaml.Node) error {
 			}
 			continue
 		}
+		if value.Kind != yaml.MappingNode && isGroup(group.Value) {
+			return usage("%s:%d: %q is a group of settings: want them below it, each as \"name: value\"; they are: %s", file, group.Line, group.Value, strings.Join(siblings(group.Value), ", "))
+		}
 		if value.Kind != yaml.MappingNode {
 			return usage("%s:%d: %q is not a group of settings; these are: %s", file, group.Line, group.Value, strings.Join(siblings(""), ", "))
 		}
@@ -162,6 +165,11 @@ func siblings(key string) []string {
 		return groups
 	}
 	return inGroup
+}
+
+func isGroup(name string) bool {
+	_, found := findSetting(func(s setting) bool { return strings.HasPrefix(s.key, name+".") })
+	return found
 }
 
 // pairs yields the keys and values of a mapping.
