@@ -124,13 +124,18 @@ remove_root() {
 	ROOT=''
 }
 
-# clean_up is for every exit. The container's first process takes all others with it.
-clean_up() {
-	local code=$?
-	trap - EXIT
+# The container's first process takes all others with it.
+kill_container() {
 	[ -z "$LEADER" ] || kill -KILL "$LEADER" 2>/dev/null || true
 	[ -z "$NSPAWN" ] || kill -KILL "$NSPAWN" 2>/dev/null || true
 	[ -z "$NSPAWN" ] || wait "$NSPAWN" 2>/dev/null || true
+}
+
+# clean_up is for every exit.
+clean_up() {
+	local code=$?
+	trap - EXIT
+	kill_container
 	remove_root
 	exit "$code"
 }
