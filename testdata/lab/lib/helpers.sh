@@ -70,7 +70,18 @@ helper_deploy() {
 	if [ "$(last_deployment startup_succeeded)" = n ]; then
 		force=--force # or the Director finds that there is nothing new to deploy
 	fi
-	answer=$(icinga_cli director config deploy ${force:+"$force"})
+	answer=$(icinga_cli director config deploy ${force:+"$force"}) || {
+		# A deployment whose restart didn't come locks the master's packages until
+		# its next one ("Stage creation failed").
+		echo "$answer" >&2
+		kill -HUP "$LAB_MASTER_PID"
+		for ((try = 0; try < 300; try++)); do
+			[ "$(master_started 2>/dev/null || echo "$before")" = "$before" ] || break
+			sleep 0.1
+		done
+		before=$(master_started)
+		answer=$(icinga_cli director config deploy ${force:+"$force"})
+	}
 	echo "$answer"
 	[[ $answer =~ Config\ \'([0-9a-f]{40})\'\ has\ been\ deployed ]] || return 0
 	sum=${BASH_REMATCH[1]}
