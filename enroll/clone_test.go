@@ -175,7 +175,7 @@ func TestAQuarantineThatCantRemoveThePairGoesOn(t *testing.T) {
 	n, id := newOriginal(t)
 	id.Hardware, n.Name = "copy", "web2.example.com"
 	stuck := n.cert(".key.00000000")
-	if err := os.Symlink("/nowhere", stuck); err != nil {
+	if err := os.Mkdir(stuck, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Ensure(t.Context()); err == nil || !exists(n.state("state.json")) || !exists(n.cert(".key")) {
