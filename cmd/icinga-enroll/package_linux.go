@@ -12,6 +12,10 @@ import (
 	"icinga-enroll/platform/service"
 )
 
+// verbsOfSystem are those that only this operating system has: packages are made
+// on Linux.
+func verbsOfSystem() []*cobra.Command { return []*cobra.Command{newPackageFiles()} }
+
 // newPackageFiles is for who makes packages: the files are made of the program's
 // own lists, so they can't differ from it.
 func newPackageFiles() *cobra.Command {
