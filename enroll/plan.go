@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"icinga-enroll/selfservice"
@@ -24,6 +25,9 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 		case text != "":
 			would("%s", text)
 		}
+	}
+	if err := n.planTicket(ctx); err != nil {
+		return outcome{}, err
 	}
 	switch {
 	case n.pair == nil:
@@ -138,6 +142,25 @@ func (n *node) planHostKey(ctx context.Context) (string, error) {
 		return fmt.Sprintf("register %s again: the Director refuses its key", n.name), nil
 	}
 	return "", n.adviseKey(ctx, err)
+}
+
+// planTicket has Icinga's API make the ticket, which leaves no trace there: a
+// password that is wrong would be found out only when key and host are made.
+func (n *node) planTicket(ctx context.Context) error {
+	needed := n.pair == nil || !n.nothingDue() && n.rotates()
+	reachable := n.API.Address != "" || len(n.Endpoints) > 0 || n.parameters() != nil
+	if !needed || !reachable || !slices.Contains(n.sources(), TicketAPI) {
+		return nil
+	}
+	_, err := n.ticketOf(ctx, TicketAPI)
+	switch {
+	case err == nil:
+		return nil
+	case n.pair == nil && len(n.sources()) == 1:
+		return n.nameSource(TicketAPI, err)
+	}
+	n.note(Step{Name: "plan", Text: "this source would give no ticket: " + n.nameSource(TicketAPI, err).Error(), Warning: true})
+	return nil
 }
 
 func (n *node) byTicket() string {

@@ -51,8 +51,8 @@ var apiContract = []struct {
 	{"certificate of no ApiUser", []apiStep{may("*"), otherCN, byCertificate(10, 10), isUnauthorized}},
 	{"certificate that has expired", []apiStep{may("*"), byCertificate(10, -1), isRejected("has expired")}},
 	{"certificate that is not valid yet", []apiStep{may("*"), byCertificate(-1, 10), isRejected("not valid before")}},
-	{"self-signed certificate", []apiStep{may("*"), selfSigned, isRejected("not signed by a trusted CA")}},
-	{"certificate of another CA", []apiStep{may("*"), ofAnotherCA, isRejected("not signed by a trusted CA")}},
+	{"self-signed certificate", []apiStep{may("*"), selfSigned, isRejected("only a certificate of this Icinga's own CA counts")}},
+	{"certificate of another CA", []apiStep{may("*"), ofAnotherCA, isRejected("only a certificate of this Icinga's own CA counts")}},
 
 	{"ticket by password", []apiStep{may("actions/generate-ticket"), byPassword, getsTicket}},
 	{"ticket by certificate", []apiStep{may("actions/generate-ticket"), byCertificate(10, 10), getsTicket}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // What a caller of [API] branches on, with errors.Is. All are permanent.
@@ -123,12 +124,25 @@ func (a *API) unauthorized(c apiCall, answer apiAnswer) error {
 		return err
 	}
 	clock := Client{Now: a.Now}
-	if _, err := (Trust{Roots: []*x509.Certificate{answer.ca}}).Verify(chain, clock.now()); err != nil {
+	if err := clientFault(chain, answer.ca, clock.now()); err != nil {
 		var says interface{ Temporary() bool }
 		wait := errors.As(err, &says) && says.Temporary() // not valid yet: a clock may be wrong
 		return &failure{text: "Icinga's API does not accept the client certificate (401)", kind: ErrUnauthorized, cause: err, temporary: wait}
 	}
 	return &UnauthorizedError{ClientCN: name, Permission: c.permission}
+}
+
+// clientFault says why Icinga takes no notice of a client certificate; nil: it
+// does. [Trust.Verify] alone would blame the server for another CA's.
+func clientFault(chain []*x509.Certificate, ca *x509.Certificate, now time.Time) error {
+	roots := []*x509.Certificate{ca}
+	var unknown x509.UnknownAuthorityError
+	if _, err := verify(chain, roots, now); errors.As(err, &unknown) && !chain[0].IsCA {
+		return permanent("%q was signed by %q, and only a certificate of this Icinga's own CA counts, %s: have that CA sign one",
+			chain[0].Subject, chain[0].Issuer, describeCA(ca))
+	}
+	_, err := Trust{Roots: roots}.Verify(chain, now)
+	return err
 }
 
 func (a *API) forbidden(c apiCall, status int, message string) error {
