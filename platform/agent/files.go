@@ -95,11 +95,11 @@ const (
 )
 
 func (a Agent) zonesConf(s Setup) (Change, error) {
-	return a.edited(zonesName, s.Name, func(string) (string, error) { text, err := s.zones(); return string(text), err })
+	return a.edited(zonesName, s.Name, func(string) (string, error) { return s.zones() })
 }
 
 func (a Agent) apiConf(s Setup) (Change, error) {
-	return a.edited(apiName, s.Name, func(string) (string, error) { text, err := s.api(); return string(text), err })
+	return a.edited(apiName, s.Name, func(string) (string, error) { return s.api(), nil })
 }
 
 func (a Agent) constantsConf(s Setup) (Change, error) {
