@@ -12,7 +12,7 @@ import (
 type library struct{}
 
 func (library) with(c Config) (service.Service, error) {
-	return service.New(newWorker(nil), &service.Config{
+	return service.New(nil, &service.Config{
 		Name:        c.Name,
 		DisplayName: c.Description,
 		Description: c.Description,

@@ -5,7 +5,6 @@ package service
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -23,12 +22,10 @@ func TestServe(t *testing.T) {
 		exitCode int
 		says     string
 	}{
-		{mode: "plain dies", exitCode: 1, says: "the worker died"},
-		{mode: "plain ends when asked to", signal: syscall.SIGTERM},
-		{mode: "plain ends when asked to", signal: os.Interrupt},
-		{mode: "plain fails late", signal: syscall.SIGTERM, exitCode: 1, says: "the state could not be saved"},
-		// The way of Windows, which kardianos/service offers on every system.
-		{mode: "managed dies", exitCode: 1, says: "the worker died"},
+		{mode: "dies", exitCode: 1, says: "the worker died"},
+		{mode: "ends when asked to", signal: syscall.SIGTERM},
+		{mode: "ends when asked to", signal: os.Interrupt},
+		{mode: "fails late", signal: syscall.SIGTERM, exitCode: 1, says: "the state could not be saved"},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			code, said := serveInChild(t, c.mode, c.signal)
@@ -36,37 +33,6 @@ func TestServe(t *testing.T) {
 				t.Errorf("exit code %d, %q; want %d, %q", code, said, c.exitCode, c.says)
 			}
 		})
-	}
-}
-
-// Windows ends the process when Stop returns.
-func TestManagedStopWaitsForTheWork(t *testing.T) {
-	late := errors.New("the state could not be saved")
-	for _, c := range []struct{ result, want error }{
-		{context.Canceled, nil}, {late, late}, {nil, nil},
-	} {
-		asked, finish := make(chan struct{}), make(chan struct{})
-		w := newWorker(func(ctx context.Context) error {
-			<-ctx.Done()
-			close(asked)
-			<-finish
-			return c.result
-		})
-		if err := w.Start(nil); err != nil || w.asked() {
-			t.Fatalf("started: %v, asked to stop: %v", err, w.asked())
-		}
-		stopped := make(chan error, 1)
-		go func() { stopped <- w.Stop(nil) }()
-		<-asked
-		select {
-		case err := <-stopped:
-			t.Fatalf("stopped with %v while the work went on", err)
-		default:
-		}
-		close(finish)
-		if err := <-stopped; !errors.Is(err, c.want) || !w.asked() {
-			t.Errorf("work that returned %v: got %v", c.result, err)
-		}
 	}
 }
 

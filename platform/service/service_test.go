@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/kardianos/service"
 )
 
 // TestMain is also the service that TestServe starts.
@@ -20,15 +17,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func serveFor(mode string) int {
-	serve := Serve
-	kind, fate, _ := strings.Cut(mode, " ")
-	if kind == "managed" {
-		serve = func(name string, work func(context.Context) error) error {
-			return serveManaged(name, work, func(_ string, s service.Service) error { return s.Run() })
-		}
-	}
-	err := serve("icinga-enroll-test", func(ctx context.Context) error {
+func serveFor(fate string) int {
+	err := Serve("icinga-enroll-test", func(ctx context.Context) error {
 		fmt.Println("works")
 		if fate == "dies" {
 			return errors.New("the worker died")

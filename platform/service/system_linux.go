@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/kardianos/service"
 )
 
 // thisSystem returns this machine's service manager.
@@ -15,13 +13,18 @@ func thisSystem() manager {
 	if s, found := findSystemd(); found {
 		return s
 	}
-	if service.Platform() == "linux-openrc" {
+	if has("/sbin/openrc-run") {
 		return openrc
 	}
-	if _, err := os.Stat("/sbin/init"); err == nil && service.Platform() == "unix-systemv" {
+	if has("/sbin/init") && has("/etc/init.d") {
 		return sysv
 	}
 	return none{}
+}
+
+func has(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 var openrc = scripts{
