@@ -99,7 +99,7 @@ func (n *node) ask(ctx context.Context, req pki.Request) (pki.Issued, error) {
 	if err := n.meetFirstCA(ctx, endpoints); err != nil {
 		return pki.Issued{}, err
 	}
-	if stored := n.storedCA(); len(stored) > 0 {
+	if stored, _ := n.storedCA(); len(stored) > 0 {
 		req.CA = stored[len(stored)-1]
 	}
 	var failed failures
@@ -184,7 +184,7 @@ func (n *node) meetFirstCA(ctx context.Context, endpoints []pki.Endpoint) error 
 // certificate, signer among them: all that are still valid. What isn't trusted
 // is left out.
 func (n *node) rememberCA(signer *x509.Certificate, issued pki.Issued) ([]*x509.Certificate, error) {
-	known := n.storedCA()
+	known, former := n.storedCA()
 	before := len(known)
 	trusted, foreign := n.trust().Sift(append([]*x509.Certificate{signer}, issued.CA...))
 	for _, c := range foreign {
@@ -194,6 +194,9 @@ func (n *node) rememberCA(signer *x509.Certificate, issued pki.Issued) ([]*x509.
 		if !slices.ContainsFunc(known, c.Equal) {
 			known = append(known, c)
 		}
+	}
+	for _, c := range former {
+		n.note(Step{Name: "trust", Changed: true, Text: fmt.Sprintf("another CA is configured now: %q, %s, isn't believed any more", c.Subject, pki.PublicKeyPin(c))})
 	}
 	if before > 0 && len(known) > before {
 		latest := known[len(known)-1]

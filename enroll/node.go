@@ -312,7 +312,7 @@ func (n *node) reloadsAgent() bool {
 // trust is the operator's, grown by the certificates of the same CA that were
 // seen since. Where none is configured it is the CA that was imported.
 func (n *node) trust() pki.Trust {
-	stored := n.storedCA()
+	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // empty, or loadState has tried it
 	if !n.isPinned() && len(stored) > 0 {
 		return pki.Trust{Roots: stored}
 	}
@@ -322,9 +322,11 @@ func (n *node) trust() pki.Trust {
 // isPinned reports whether the configuration says which CA to believe.
 func (n *node) isPinned() bool { return len(n.Trust.Roots)+len(n.Trust.Pins) > 0 }
 
-func (n *node) storedCA() []*x509.Certificate {
-	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // empty, or loadState has tried it
-	return stored
+// storedCA are the CAs that were seen, the oldest first: those that are believed
+// still, and those that the operator has pinned another for since.
+func (n *node) storedCA() (believed, former []*x509.Certificate) {
+	stored, _ := pki.ParseCertificates([]byte(n.state.CA)) // as in trust
+	return n.trust().Sift(stored)
 }
 
 func (n *node) authority() Authority { return n.Authority(n.trust()) }

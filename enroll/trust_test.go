@@ -189,3 +189,29 @@ func TestRefusedTicketIsNotShownAgainByTheDaemon(t *testing.T) {
 	n.Daemon, n.authority.request = false, nil
 	n.mustEnsure(t)
 }
+
+// Who pins another CA doesn't want the one before any more: neither this
+// program nor the agent, which believes all that is in ca.crt.
+func TestAnotherPinEndsTheTrustInTheCABefore(t *testing.T) {
+	n := newNode(t)
+	former := n.authority.ca
+	n.mustEnsure(t)
+	next, err := pkitest.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.authority.ca = next
+	n.Trust = pki.Trust{Pins: []pki.Pin{pki.PublicKeyPin(next.Certificate())}}
+	r := n.mustEnsure(t)
+	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return strings.Contains(s.Text, "isn't believed any more") }) {
+		t.Errorf("nobody is told: %v", r.Steps)
+	}
+	if read(t, n.CertsDir+"/ca.crt") != string(pki.EncodeCertificates(next.Certificate())) {
+		t.Error("ca.crt holds the former CA")
+	}
+	before := read(t, n.cert(".crt"))
+	n.authority.ca, n.Wish = former, enroll.Rekey
+	if r := n.mustEnsure(t); r.Setback == nil || read(t, n.cert(".crt")) != before {
+		t.Errorf("the former CA's certificate was taken (setback %v)", r.Setback)
+	}
+}

@@ -6,27 +6,29 @@ import (
 	"slices"
 )
 
-// With returns t grown by stored CA certificates, of which t has to know at
-// least one: a pin that names the predecessor still holds after a CA has
-// renewed its own certificate. With FirstUse the stored ones, if any, are what
-// is trusted from then on. Stored certificates of a CA that t doesn't know
-// count for nothing: the operator has pinned another.
+// With returns t grown by those stored CA certificates that t knows, and by the
+// renewed ones of these CAs: a pin that names the predecessor still holds after
+// a CA has renewed its own certificate. With FirstUse the stored ones, if any,
+// are what is trusted from then on. Stored certificates of any other CA count for
+// nothing: the operator has pinned another since.
 func (t Trust) With(stored []*x509.Certificate) Trust {
-	if len(stored) == 0 {
-		return t
-	}
 	if t.FirstUse && len(t.Roots)+len(t.Pins) == 0 {
+		if len(stored) == 0 {
+			return t
+		}
 		return Trust{Roots: stored}
 	}
-	if slices.ContainsFunc(stored, func(c *x509.Certificate) bool { return t.pinned(c) || slices.ContainsFunc(t.Roots, c.Equal) }) {
-		t.Roots = slices.Concat(t.Roots, stored)
-	}
+	known, _ := t.Sift(stored)
+	t.Roots = slices.Concat(t.Roots, known)
 	return t
 }
 
 // Sift divides the CA certificates of an answer into those that t trusts,
 // renewed ones included, and all others, which nobody should be told to trust.
 func (t Trust) Sift(answer []*x509.Certificate) (trusted, foreign []*x509.Certificate) {
+	if len(answer) == 0 {
+		return nil, nil
+	}
 	known := t.roots(answer)
 	for _, c := range answer {
 		if slices.ContainsFunc(known, func(k *x509.Certificate) bool { return c.Equal(k) || succeeds(c, k) }) {

@@ -53,6 +53,9 @@ func TestStoredCAOutlivesThePinOfItsPredecessor(t *testing.T) {
 	if _, err := other.With([]*x509.Certificate{old, ca.Certificate()}).Verify(chain, time.Now()); err == nil {
 		t.Error("a stored CA is believed against the pin")
 	}
+	if _, err := other.With([]*x509.Certificate{old, ca.Certificate(), otherCA.Certificate()}).Verify(chain, time.Now()); err == nil {
+		t.Error("a stored CA is believed against the pin, beside the pinned one")
+	}
 	// Trust on first use ends with the first use.
 	first := pki.Trust{FirstUse: true}.With([]*x509.Certificate{otherCA.Certificate()})
 	if _, err := first.Verify(chain, time.Now()); err == nil {
