@@ -109,7 +109,7 @@ func (d *Dir) Remove(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	err := settle(func() error { return d.root.Remove(name) })
+	err := d.remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

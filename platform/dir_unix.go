@@ -24,19 +24,23 @@ func ownerOf(info fs.FileInfo) Owner {
 }
 
 // create makes the file name; owner and exact mode are for give.
-func (d *Dir) create(name string, perm fs.FileMode, _ Owner) (*os.File, error) {
-	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+func (d *Dir) create(name string, perm fs.FileMode, _ Owner) (f *os.File, err error) {
+	err = attempt("create", name, func() error {
+		f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+		return err
+	})
+	return f, err
 }
 
 // give sets the owner, then the mode: a change of owner takes bits away from
 // the mode.
 func give(f *os.File, perm fs.FileMode, owner Owner) error {
 	if owner.given && os.Geteuid() == 0 {
-		if err := f.Chown(owner.uid, owner.gid); err != nil {
+		if err := attempt("chown", f.Name(), func() error { return f.Chown(owner.uid, owner.gid) }); err != nil {
 			return err
 		}
 	}
-	return f.Chmod(perm)
+	return attempt("chmod", f.Name(), func() error { return f.Chmod(perm) })
 }
 
 // syncFolder writes the names in a folder to the disk. Some file systems
@@ -47,7 +51,7 @@ func syncFolder(root *os.Root) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	err = f.Sync()
+	err = attempt("sync", root.Name(), f.Sync)
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 const (
@@ -165,7 +166,7 @@ func (d *Dir) CreateFile(name string, data []byte, perm fs.FileMode) error {
 		return explain("make "+d.join(name), err)
 	}
 	if err = fill(f, bytes.NewReader(data), perm.Perm(), Owner{}); err == nil {
-		err = f.Sync()
+		err = durable(f)
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
@@ -197,15 +198,23 @@ func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner, f
 	if err != nil {
 		return err
 	}
-	if err := settle(func() error { return d.root.Rename(temporary, name) }); err != nil {
+	if err := d.rename(temporary, name); err != nil {
 		_ = d.root.Remove(temporary)
 		return err
 	}
 	return nil
 }
 
+func (d *Dir) rename(from, to string) error {
+	return attempt("rename", to, func() error { return settle(func() error { return d.root.Rename(from, to) }) })
+}
+
+func (d *Dir) remove(name string) error {
+	return attempt("remove", name, func() error { return settle(func() error { return d.root.Remove(name) }) })
+}
+
 // durable and fleeting are what is done with a file before it gets its name.
-func durable(f *os.File) error { return f.Sync() }
+func durable(f *os.File) error { return attempt("sync", filepath.Base(f.Name()), f.Sync) }
 
 func fleeting(*os.File) error { return nil }
 
@@ -236,7 +245,7 @@ func fill(f *os.File, data io.Reader, perm fs.FileMode, owner Owner) error {
 	if err := give(f, perm, owner); err != nil {
 		return err
 	}
-	_, err := io.Copy(f, data)
+	_, err := io.Copy(contents(f), data)
 	return err
 }
 
@@ -247,7 +256,7 @@ func (d *Dir) Probe(size int64) error {
 	// Random bytes, since a file system may store zeros in no space at all.
 	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable)
 	if err == nil {
-		err = settle(func() error { return d.root.Remove(name) })
+		err = d.remove(name)
 	}
 	if err != nil {
 		return explain(fmt.Sprintf("try whether %d bytes can be written in %s", size, d.path), err)

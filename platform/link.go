@@ -31,9 +31,9 @@ func (d *Dir) WriteLink(name, target string) error {
 		return err
 	}
 	temporary := temporaryPrefix + rand.Text()
-	err := d.root.Symlink(target, temporary)
+	err := attempt("symlink", name, func() error { return d.root.Symlink(target, temporary) })
 	if err == nil {
-		if err = settle(func() error { return d.root.Rename(temporary, name) }); err != nil {
+		if err = d.rename(temporary, name); err != nil {
 			_ = d.root.Remove(temporary)
 		}
 	}
@@ -78,7 +78,7 @@ func (d *Dir) RemoveAll(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := d.root.RemoveAll(name); err != nil {
+	if err := attempt("remove", name, func() error { return d.root.RemoveAll(name) }); err != nil {
 		return explain("remove "+d.join(name), err)
 	}
 	return nil

@@ -154,7 +154,7 @@ func (d *Dir) openLock(name string, perm fs.FileMode) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, f.Chmod(perm) // whatever the umask is
+	return f, attempt("chmod", name, func() error { return f.Chmod(perm) }) // whatever the umask is
 }
 
 func readPID(f *os.File) int {
@@ -173,6 +173,6 @@ func writePID(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(f, os.Getpid())
+	_, err := fmt.Fprintln(contents(f), os.Getpid())
 	return err
 }

@@ -178,12 +178,12 @@ func at(parent *os.Root, name string, err error) error {
 // can't enter. If there is one by now, it is left as it is.
 func makeIn(parent *os.Root, name string, perm fs.FileMode) error {
 	temporary := temporaryPrefix + rand.Text()
-	if err := parent.Mkdir(temporary, 0o700); err != nil {
+	if err := attempt("mkdir", name, func() error { return parent.Mkdir(temporary, 0o700) }); err != nil {
 		return err
 	}
 	err := inherit(parent, temporary, perm)
 	if err == nil {
-		err = parent.Rename(temporary, name)
+		err = attempt("rename", name, func() error { return parent.Rename(temporary, name) })
 	}
 	if err != nil {
 		_ = parent.Remove(temporary)
