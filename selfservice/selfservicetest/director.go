@@ -34,6 +34,10 @@ type Director struct {
 	// Fault sees each call first and reports whether it has answered it. nil
 	// means no faults.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// Registered is told the name of each host that has just got a key, before
+	// the answer with the key is sent. It must not call the Director. nil means
+	// that nobody is told.
+	Registered func(name string)
 
 	server *httptest.Server
 

@@ -128,6 +128,9 @@ func (d *Director) create(w http.ResponseWriter, t Template, name string, proper
 	replace(&h.Address, properties["address"])
 	replace(&h.Address6, properties["address6"])
 	d.hosts[strings.ToLower(h.Name)] = h
+	if d.Registered != nil {
+		d.Registered(h.Name)
+	}
 	writeJSON(w, http.StatusOK, h.Key)
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,13 +71,28 @@ func (n *Node) Command(ctx context.Context, args ...string) *exec.Cmd {
 // Run runs it to its end. A run that takes longer than [Patience] is a failure.
 func (n *Node) Run(t testing.TB, args ...string) Result {
 	t.Helper()
+	return n.RunWhile(t, func(context.Context, *os.Process) {}, args...)
+}
+
+// RunWhile is Run with something that goes on meanwhile, and may end the process.
+// Its context ends when the process has.
+func (n *Node) RunWhile(t testing.TB, meanwhile func(context.Context, *os.Process), args ...string) Result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	cmd := n.Command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		running, ended := context.WithCancel(ctx)
+		var going sync.WaitGroup
+		going.Go(func() { meanwhile(running, cmd.Process) })
+		err = cmd.Wait()
+		ended()
+		going.Wait()
+	}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
 		t.Fatalf("icinga-enroll %v: %v\n%s%s", args, errors.Join(err, ctx.Err()), &stdout, &stderr)
 	}
