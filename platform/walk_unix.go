@@ -3,7 +3,6 @@
 package platform
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -173,11 +172,34 @@ func at(parent *os.Root, name string, err error) error {
 	return fmt.Errorf("%s: %w", filepath.Join(parent.Name(), name), err)
 }
 
-// makeIn makes the folder name in parent, with parent's owner. Owner and mode
-// are set before it has its name, so a crash between leaves none that the agent
-// can't enter. If there is one by now, it is left as it is.
+// makeIn makes the folder name in parent, with parent's owner. If there is one by
+// now, it is left as it is.
 func makeIn(parent *os.Root, name string, perm fs.FileMode) error {
-	temporary := temporaryPrefix + rand.Text()
+	for range maxOpen {
+		err := makeUnderWay(parent, name, perm)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// Another process, which makes it just now, has taken ours for a leftover.
+		if _, err := parent.Lstat(name); err == nil {
+			return nil
+		}
+	}
+	return errReplaced
+}
+
+// temporaryName is a folder's until it is made: always the same, so that the next
+// process finds what one that was killed has left.
+func temporaryName(name string) string { return temporaryPrefix + name }
+
+// makeUnderWay sets owner and mode before the folder has its name, so a crash
+// between leaves none that the agent can't enter. A folder that is there under
+// the other name isn't used: anybody may have made it.
+func makeUnderWay(parent *os.Root, name string, perm fs.FileMode) error {
+	temporary := temporaryName(name)
+	if err := parent.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := attempt("mkdir", name, func() error { return parent.Mkdir(temporary, 0o700) }); err != nil {
 		return err
 	}

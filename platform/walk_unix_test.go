@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -176,4 +177,36 @@ func TestFolderMadeMeanwhileIsKept(t *testing.T) {
 	must(t, makeIn(parent, "name", 0o777))
 	wantNames(t, openDir(t, path), "name")
 	wantNames(t, openDir(t, filepath.Join(path, "name")), "inside")
+}
+
+// A process that was killed while it made a folder has left one of another name.
+func TestFolderLeftHalfMadeIsRemoved(t *testing.T) {
+	path := ownFolder(t)
+	parent, err := os.OpenRoot(path)
+	must(t, err)
+	defer func() { _ = parent.Close() }()
+	must(t, parent.Mkdir(temporaryName("name"), 0o700))
+	d, err := MakeDir(filepath.Join(path, "name"), 0o750)
+	must(t, err, d.Close())
+	wantNames(t, openDir(t, path), "name")
+	wantMode(t, filepath.Join(path, "name"), 0o750)
+}
+
+// The service and a command may start at the same moment.
+func TestFolderMadeByManyAtOnce(t *testing.T) {
+	path := ownFolder(t)
+	var makers sync.WaitGroup
+	for range 200 {
+		makers.Go(func() {
+			d, err := MakeDir(filepath.Join(path, "a", "b"), 0o750)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = d.Close()
+		})
+	}
+	makers.Wait()
+	wantNames(t, openDir(t, path), "a")
+	wantNames(t, openDir(t, filepath.Join(path, "a")), "b")
 }
