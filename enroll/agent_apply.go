@@ -137,6 +137,9 @@ func (n *node) reloadOnly(ctx context.Context, a agent.Agent, left error) (outco
 // place puts changes in place and has the agent read them; if it doesn't, what
 // was before is put back.
 func (n *node) place(ctx context.Context, a agent.Agent, setup agent.Setup, p selfservice.Parameters, changes []agent.Change) (string, error) {
+	if err := a.Sweep(); err != nil {
+		return "", err
+	}
 	ran := n.runs(ctx, a, setup)
 	if len(changes) > 0 {
 		if err := a.Check(ctx, changes, filepath.Join(n.StateDir, stageFolder)); err != nil {
@@ -299,7 +302,7 @@ func (n *node) undoHalf(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, &AgentError{adviseInstall(err)}
 	}
-	if err := n.putBack(a); err != nil {
+	if err := errors.Join(a.Sweep(), n.putBack(a)); err != nil {
 		return outcome{}, &AgentError{err}
 	}
 	return changed("put the old configuration back: a run was cut short while it wrote a new one")

@@ -62,3 +62,28 @@ func TestAgentThatStaysDead(t *testing.T) {
 		})
 	}
 }
+
+// A run that was killed while it wrote a file has left it under another name.
+func TestAgentsFolderIsSweptAfterACrash(t *testing.T) {
+	for what, prepare := range map[string]func(*testing.T, *agentNode){
+		"in a backup": func(*testing.T, *agentNode) {},
+		"in a file of a set": func(t *testing.T, n *agentNode) {
+			n.reload = func() error { panic("crash") }
+			n.crash(t)
+			n.reload = nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := newAgentNode(t)
+			prepare(t, n)
+			for _, folder := range []string{"", "features-available/", "features-enabled/"} {
+				n.put(t, folder+".icinga-enroll-LEFT", "half of a file")
+			}
+			n.quiet(t)
+			n.wantConfigured(t)
+			if strings.Contains(n.tree(t), "LEFT") {
+				t.Errorf("left behind:\n%s", n.tree(t))
+			}
+		})
+	}
+}

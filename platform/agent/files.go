@@ -251,6 +251,17 @@ func (a Agent) Put(files []File) error {
 	return nil
 }
 
+// Sweep removes what a process has left that was killed while it wrote a file.
+func (a Agent) Sweep() error {
+	for _, folder := range replaced {
+		err := inFolder(filepath.Join(a.ConfigDir, folder), "", func(d *platform.Dir, _ string) error { return d.Sweep() })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f File) put(d *platform.Dir, base string) error {
 	switch {
 	case f.None:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -19,10 +18,13 @@ import (
 // made anew, and removed at the end; only this program may write to the one
 // around it.
 func (a Agent) Check(ctx context.Context, changes []Change, folder string) (err error) {
-	if err := os.RemoveAll(folder); err != nil {
+	clear := func() error {
+		return inFolder(filepath.Dir(folder), filepath.Base(folder), (*platform.Dir).RemoveAll)
+	}
+	if err := clear(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	defer func() { err = errors.Join(err, clear()) }()
 	if err := a.stage(changes, folder); err != nil {
 		return fmt.Errorf("the agent's new configuration can't be tried: %w", err)
 	}
@@ -64,7 +66,8 @@ func complaints(out string) string {
 	return strings.Join(critical, "\n")
 }
 
-// replaced are the folders whose entries are staged one by one.
+// replaced are the folders that files are written in. Their entries are staged
+// one by one.
 var replaced = []string{".", "features-available", "features-enabled"}
 
 // stage fills folder with links to all that stays, and with the changes.
