@@ -34,6 +34,7 @@ func (n *node) control(ctx context.Context) (outcome, error) {
 	case n.TemplateKey.IsZero():
 		return outcome{}, n.noImports()
 	}
+	n.state.RegisterSent = nil // whatever was sent before hasn't made the host
 	return n.selfRegister(ctx)
 }
 

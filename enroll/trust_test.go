@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -168,6 +169,19 @@ func TestLostRegistrationIsNotRepeatedByTheDaemon(t *testing.T) {
 		t.Errorf("sent %d times", n.director.registered)
 	}
 	n.Daemon, n.director.register = false, nil // somebody runs once
+	n.mustEnsure(t)
+}
+
+// But it is where the Director tells, to a user in Icinga Web, that the host isn't
+// there: a crash before it was sent looks like a lost answer.
+func TestRegistrationThatDidNotArriveIsRepeatedByTheDaemon(t *testing.T) {
+	n := newNode(t)
+	n.Daemon = true
+	n.director.register = func(context.Context) error { return selfservice.ErrAnswerLost }
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, selfservice.ErrAnswerLost) {
+		t.Fatal(err)
+	}
+	n.Controller, n.director.register = &leaver{}, nil
 	n.mustEnsure(t)
 }
 
