@@ -57,11 +57,12 @@ type AgentError struct{ err error }
 func (e *AgentError) Error() string { return e.err.Error() }
 func (e *AgentError) Unwrap() error { return e.err }
 
-// Temporary is only what this package knows to pass: a program that was ended
-// since it hung, or an agent that doesn't come up, is for somebody to look at.
+// Temporary is only what this package knows to pass, and a full disk: a program
+// that was ended since it hung, or an agent that doesn't come up, is for somebody
+// to look at.
 func (e *AgentError) Temporary() bool {
 	var t temporary
-	return errors.As(e.err, &t)
+	return errors.As(e.err, &t) || platform.IsDiskFull(e.err)
 }
 
 // AgentState is what must be known of the agent from one run to the next.

@@ -192,5 +192,9 @@ func TestAdvice(t *testing.T) {
 		if !errors.Is(err, errno) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%v: got %q", errno, err)
 		}
+		var passes interface{ Temporary() bool }
+		if full := want == "make room"; !errors.As(err, &passes) || passes.Temporary() != full {
+			t.Errorf("%v: that it may pass is %v", errno, !full)
+		}
 	}
 }

@@ -15,7 +15,8 @@ func (temporaryError) Temporary() bool { return true }
 func (e temporaryError) Unwrap() error { return e.error }
 
 // explain says what failed, why, and what to do about it. The names inside an
-// error of package os are left out: they are those of temporary files.
+// error of package os are left out: they are those of temporary files. Room on a
+// disk comes and goes: for lack of it one tries again.
 func explain(doing string, err error) error {
 	cause := err
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
@@ -24,7 +25,11 @@ func explain(doing string, err error) error {
 	if link := (*os.LinkError)(nil); errors.As(err, &link) {
 		cause = link.Err
 	}
-	return fmt.Errorf("%s: %w%s", doing, cause, advice(cause))
+	err = fmt.Errorf("%s: %w%s", doing, cause, advice(cause))
+	if isDiskFull(cause) {
+		return temporaryError{err}
+	}
+	return err
 }
 
 // IsDiskFull reports whether err is for lack of room, on the disk or in a quota.
