@@ -14,6 +14,13 @@ type temporary struct{ error }
 func (temporary) Temporary() bool { return true }
 func (t temporary) Unwrap() error { return t.error }
 
+// permanent marks an error that trying again doesn't mend, though its cause may
+// pass.
+type permanent struct{ error }
+
+func (permanent) Temporary() bool { return false }
+func (p permanent) Unwrap() error { return p.error }
+
 // IsTemporary reports whether trying again later may mend err.
 func IsTemporary(err error) bool {
 	var t interface{ Temporary() bool }

@@ -77,13 +77,6 @@ func KnowsCA(stateDir string) bool {
 	return err == nil && s.CA != ""
 }
 
-// refused is an error of what was handed over. Waiting doesn't mend it: a
-// certificate that isn't valid yet is brought again when it is.
-type refused struct{ error }
-
-func (refused) Temporary() bool { return false }
-func (r refused) Unwrap() error { return r.error }
-
 func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	given, err := parseCA(f.CA)
 	if err != nil {
@@ -97,7 +90,7 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	issued := pki.Issued{Certificate: b.Certificate, CA: b.CA}
 	signer, err := n.trust().VerifyIssued(issued, b.Key.Public(), n.name, n.Now())
 	if err != nil {
-		return outcome{}, refused{n.explainDates(b.Certificate, err)}
+		return outcome{}, permanent{n.explainDates(b.Certificate, err)} // one that isn't valid yet is brought again when it is
 	}
 	chain := between(b, signer)
 	same, err := n.compare(ctx, b, chain)

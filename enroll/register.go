@@ -19,6 +19,10 @@ var ErrNoKey = errors.New("this node isn't registered, and there is no key to re
 // somebody has asked this program to end: the key in it comes once.
 const answerGrace = 30 * time.Second
 
+// roomForKey, in bytes, is kept while the answer is awaited: a disk that others
+// fill meanwhile must not cost the key.
+const roomForKey = 64 << 10
+
 // register makes this node a host in the Director and keeps the host API key,
 // which the Director gives once: it is durable here before anything else is done.
 func (n *node) register(ctx context.Context) (outcome, error) {
@@ -49,6 +53,11 @@ func (n *node) selfRegister(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	release, err := n.dir.Reserve(roomForKey)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer func() { _ = release() }()
 	key, err := n.sendRegistration(ctx, properties)
 	if errors.Is(err, selfservice.ErrAlreadyRegistered) && n.pair != nil {
 		return n.registeredElsewhere()
@@ -58,7 +67,10 @@ func (n *node) selfRegister(ctx context.Context) (outcome, error) {
 	}
 	n.state.DeployDue = n.Deploy && n.Controller != nil
 	if err := n.keepHostKey(key, n.registeredWith()); err != nil {
-		return outcome{}, fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)
+		_ = release()
+		if err = n.save(); err != nil { // with the room that was kept for it
+			return outcome{}, permanent{fmt.Errorf("the host is registered but its key can't be kept; drop the key in the Director before the next try: %w", err)}
+		}
 	}
 	return changed("registered as %s %s; host API key kept", n.name, sent(properties))
 }

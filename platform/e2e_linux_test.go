@@ -3,6 +3,7 @@
 package platform
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -117,6 +118,13 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the old file became %q", got)
 	}
 	wantNames(t, d, "file")
+	release, err := d.Reserve(10_000)
+	must(t, err)
+	for d.WriteFile(rand.Text(), make([]byte, 1), 0o600, Owner{}) == nil {
+	}
+	wantError(t, d.WriteFile("key", make([]byte, 1), 0o600, Owner{}), "no space left")
+	must(t, release())
+	must(t, d.WriteFile("key", make([]byte, 5_000), 0o600, Owner{}))
 	must(t, syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	wantError(t, d.Probe(10), "mounted read-only")
 }

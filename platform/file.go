@@ -253,13 +253,26 @@ func fill(f *os.File, data io.Reader, perm fs.FileMode, owner Owner) error {
 // writing one and removing it. The error says which of a full disk, a
 // read-only file system or a lack of permission it is, and what to do.
 func (d *Dir) Probe(size int64) error {
-	// Random bytes, since a file system may store zeros in no space at all.
-	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable)
+	release, err := d.Reserve(size)
 	if err == nil {
-		err = d.remove(name)
+		err = release()
 	}
-	if err != nil {
+	return err
+}
+
+// Reserve is Probe that keeps the room, so that nobody else takes it before
+// release is called. What a killed process has kept is removed by [Dir.Sweep].
+func (d *Dir) Reserve(size int64) (release func() error, err error) {
+	explained := func(err error) error {
+		if err == nil {
+			return nil
+		}
 		return explain(fmt.Sprintf("try whether %d bytes can be written in %s", size, d.path), err)
 	}
-	return nil
+	// Random bytes, since a file system may store zeros in no space at all.
+	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable)
+	if err != nil {
+		return nil, explained(err)
+	}
+	return func() error { return explained(d.remove(name)) }, nil
 }
