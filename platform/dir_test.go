@@ -226,3 +226,14 @@ func TestCreateFileReplacesNothing(t *testing.T) {
 	}
 	wantNames(t, d, "new", "old")
 }
+
+// The folder is others', too, such as node_exporter's, and so not swept.
+func TestFleetingFileLeftHalfWrittenIsReplaced(t *testing.T) {
+	path := ownFolder(t)
+	d := openDir(t, path)
+	write(t, d, temporaryName("file"), "half of a")
+	if err := d.WriteFleeting("file", []byte("whole"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, d, "file")
+}

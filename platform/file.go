@@ -145,7 +145,7 @@ func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode, owner Owner)
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := d.replace(name, data, perm.Perm(), owner, durable); err != nil {
+	if err := d.replace(name, temporaryPrefix+rand.Text(), data, perm.Perm(), owner, durable); err != nil {
 		return explain("write "+d.join(name), err)
 	}
 	if err := syncFolder(d.root); err != nil {
@@ -182,20 +182,30 @@ func (d *Dir) CreateFile(name string, data []byte, perm fs.FileMode) error {
 }
 
 // WriteFleeting is WriteFile for what may be lost in a power cut, but must not
-// be seen half written: the disk isn't waited for.
+// be seen half written: the disk isn't waited for. The folder need not be swept:
+// what a killed process has left of the file goes when it is written again. No
+// other process may be writing it.
 func (d *Dir) WriteFleeting(name string, data []byte, perm fs.FileMode) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := d.replace(name, data, perm.Perm(), Owner{}, fleeting); err != nil {
+	temporary := temporaryName(name)
+	err := d.root.Remove(temporary)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = d.replace(name, temporary, data, perm.Perm(), Owner{}, fleeting)
+	}
+	if err != nil {
 		return explain("write "+d.join(name), err)
 	}
 	return nil
 }
 
-func (d *Dir) replace(name string, data []byte, perm fs.FileMode, owner Owner, finish func(*os.File) error) error {
-	temporary, err := d.writeTemporary(bytes.NewReader(data), perm, owner, finish)
-	if err != nil {
+// temporaryName is what the next process finds where one was killed before it had
+// made name.
+func temporaryName(name string) string { return temporaryPrefix + name }
+
+func (d *Dir) replace(name, temporary string, data []byte, perm fs.FileMode, owner Owner, finish func(*os.File) error) error {
+	if err := d.writeTemporary(temporary, bytes.NewReader(data), perm, owner, finish); err != nil {
 		return err
 	}
 	if err := d.rename(temporary, name); err != nil {
@@ -218,13 +228,11 @@ func durable(f *os.File) error { return attempt("sync", filepath.Base(f.Name()),
 
 func fleeting(*os.File) error { return nil }
 
-// writeTemporary makes a file with a random name in the folder and returns the
-// name. It leaves nothing if it fails.
-func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner, finish func(*os.File) error) (string, error) {
-	name := temporaryPrefix + rand.Text()
+// writeTemporary makes a file. It leaves nothing if it fails.
+func (d *Dir) writeTemporary(name string, data io.Reader, perm fs.FileMode, owner Owner, finish func(*os.File) error) error {
 	f, err := d.create(name, perm, owner)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err = fill(f, data, perm, owner); err == nil {
 		err = finish(f)
@@ -234,9 +242,8 @@ func (d *Dir) writeTemporary(data io.Reader, perm fs.FileMode, owner Owner, fini
 	}
 	if err != nil {
 		_ = d.root.Remove(name)
-		return "", err
 	}
-	return name, nil
+	return err
 }
 
 // fill sets owner and mode first, so that the contents are never readable to
@@ -270,8 +277,8 @@ func (d *Dir) Reserve(size int64) (release func() error, err error) {
 		return explain(fmt.Sprintf("try whether %d bytes can be written in %s", size, d.path), err)
 	}
 	// Random bytes, since a file system may store zeros in no space at all.
-	name, err := d.writeTemporary(io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable)
-	if err != nil {
+	name := temporaryPrefix + rand.Text()
+	if err := d.writeTemporary(name, io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable); err != nil {
 		return nil, explained(err)
 	}
 	return func() error { return explained(d.remove(name)) }, nil

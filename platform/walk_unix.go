@@ -188,10 +188,6 @@ func makeIn(parent *os.Root, name string, perm fs.FileMode) error {
 	return errReplaced
 }
 
-// temporaryName is a folder's until it is made: always the same, so that the next
-// process finds what one that was killed has left.
-func temporaryName(name string) string { return temporaryPrefix + name }
-
 // makeUnderWay sets owner and mode before the folder has its name, so a crash
 // between leaves none that the agent can't enter. A folder that is there under
 // the other name isn't used: anybody may have made it.
