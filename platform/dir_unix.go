@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -36,11 +37,11 @@ func (d *Dir) create(name string, perm fs.FileMode, _ Owner) (f *os.File, err er
 // the mode.
 func give(f *os.File, perm fs.FileMode, owner Owner) error {
 	if owner.given && os.Geteuid() == 0 {
-		if err := attempt("chown", f.Name(), func() error { return f.Chown(owner.uid, owner.gid) }); err != nil {
+		if err := attempt("chown", filepath.Base(f.Name()), func() error { return f.Chown(owner.uid, owner.gid) }); err != nil {
 			return err
 		}
 	}
-	return attempt("chmod", f.Name(), func() error { return f.Chmod(perm) })
+	return attempt("chmod", filepath.Base(f.Name()), func() error { return f.Chmod(perm) })
 }
 
 // syncFolder writes the names in a folder to the disk. Some file systems
