@@ -11,6 +11,10 @@
 # make packages-test  Debian's package in a container; what else is made is looked at
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
+# make crash     the program killed 2,000 times, at every operation on the file system
+#                and at random, and with disks that fail (root on Linux); KILLS=200 for
+#                fewer, SEED=7 for the same again
+# make crash-e2e some of that against a real Icinga 2 and Director
 
 GO      ?= go
 BIN     := bin/icinga-enroll
@@ -73,6 +77,15 @@ e2e: lab
 .PHONY: e2e-elsewhere
 e2e-elsewhere:
 	testdata/lab/elsewhere $(RELEASE)
+
+KILLS ?= 2000
+
+.PHONY: crash crash-e2e
+crash:
+	$(GO) test -C testdata/crash -count=1 -timeout 60m -kills $(KILLS) $(if $(SEED),-seed $(SEED))
+
+crash-e2e: lab
+	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/crash -tags e2e -count=1 -run TestLab $(if $(SEED),-seed $(SEED))
 
 systemd-test: build
 	testdata/systemd/test $(BIN)

@@ -1,13 +1,27 @@
 package crash_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"icinga-enroll/testdata/campaign"
 )
+
+// TestProgramHasNoFailPoints: what users have can't be made to fail.
+func TestProgramHasNoFailPoints(t *testing.T) {
+	for tag, want := range map[string]bool{"": false, "failpoints": true} {
+		program, err := os.ReadFile(campaign.Build(t, tag))
+		must(t, err)
+		if got := bytes.Contains(program, []byte("FAILPOINT")); got != want {
+			t.Errorf("built with the tag %q it has fail points: %v", tag, got)
+		}
+	}
+}
 
 // operation is one thing that a run does to the file system.
 type operation struct {
@@ -40,6 +54,11 @@ func (w *world) record(t *testing.T, args ...string) (done []operation, took tim
 	trace := filepath.Join(t.TempDir(), "trace")
 	w.Env = append(w.Env[:1:1], "FAILPOINT_TRACE="+trace)
 	took = w.mustRun(t, args...).Took
+	return readTrace(t, trace), took
+}
+
+func readTrace(t *testing.T, trace string) (done []operation) {
+	t.Helper()
 	data, err := os.ReadFile(trace)
 	must(t, err)
 	for line := range strings.Lines(string(data)) {
@@ -52,5 +71,5 @@ func (w *world) record(t *testing.T, args ...string) (done []operation, took tim
 		}
 		done = append(done, o)
 	}
-	return done, took
+	return done
 }
