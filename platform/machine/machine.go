@@ -43,7 +43,7 @@ var placeholders = []string{
 // for what is no UUID of one machine.
 func canonicalUUID(text string) string {
 	raw, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(text), "-", ""))
-	if err != nil || len(raw) != 16 || len(bytes.Trim(raw, string(raw[:1]))) == 0 {
+	if err != nil || len(raw) != 16 || bytes.Count(raw, raw[:1]) == len(raw) {
 		return ""
 	}
 	swapped := slices.Concat(reversed(raw[:4]), reversed(raw[4:6]), reversed(raw[6:8]), raw[8:])

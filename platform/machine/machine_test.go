@@ -15,6 +15,7 @@ func TestCanonicalUUID(t *testing.T) {
 		"03000200-0400-0500-0006-000700080009":   "",
 		"00020003-0004-0005-0006-000700080009":   "",
 		"12345678-1234-5678-90AB-CDDEEFAABBCC":   "",
+		"C2C0C0C0-C0C0-C280-C080-808080808080":   "c0c0c0c2-c0c0-80c2-c080-808080808080", // no byte of it is one of a text's
 		"Not Settable":                           "",
 		"":                                       "",
 	} {
