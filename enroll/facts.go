@@ -41,9 +41,13 @@ var placeholder = regexp.MustCompile(`&[A-Za-z][\w.]*(?:\[\d+\])?&|\$ifw\.[\w.]+
 
 // fill replaces the placeholders of a host object's value. One that isn't
 // known, or has no answer here, becomes empty: it must not reach the Director
-// as if it were an address.
+// as if it were an address. Nor must what the replaced ones have left together.
 func (f facts) fill(template string) string {
-	return placeholder.ReplaceAllStringFunc(template, f.value)
+	filled := placeholder.ReplaceAllStringFunc(template, f.value)
+	for placeholder.MatchString(filled) {
+		filled = placeholder.ReplaceAllString(filled, "")
+	}
+	return filled
 }
 
 func (f facts) value(placeholder string) string {
