@@ -7,6 +7,7 @@
 # make msi           the installer for Windows, in dist/ (needs wixl and msitools)
 # make foreign-test  the tests as on arm64 and on s390x, which is big-endian (qemu)
 # make windows-test  the tests and the program as on Windows, under Wine
+# make fuzz    every fuzz target, for FUZZTIME=60s each
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  Debian's package in a container; what else is made is looked at
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
@@ -30,7 +31,7 @@ export CGO_ENABLED ?= 0
 # No server here is asked in HTTP/2: without it the program is half a megabyte smaller.
 export GOFLAGS ?= -tags=nethttpomithttp2
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test foreign-test provisioning-test windows-test man packages packages-test msi picture
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test foreign-test provisioning-test windows-test man packages packages-test msi picture fuzz
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -111,6 +112,11 @@ msi:
 foreign-test:
 	testdata/foreign/test arm64
 	testdata/foreign/test s390x
+
+FUZZTIME ?= 60s
+
+fuzz:
+	testdata/fuzz/all $(FUZZTIME)
 
 windows-test:
 	testdata/wine/test
