@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	rand2 "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,17 +103,47 @@ func TestIcingaTakesTheSets(t *testing.T) {
 	}
 }
 
+// FuzzQuote holds Quote against a reader of its own; Icinga is asked here whether
+// it reads the same: the awkward strings, and a thousand that nobody has chosen.
 func TestIcingaReadsWhatWasQuoted(t *testing.T) {
-	for _, s := range awkward {
-		if strings.Contains(s, "\x00") {
-			continue // no argument of a program has it
-		}
-		out, err := exec.Command("icinga2", "console", "--eval", Quote(s)).Output()
-		var got string
-		if jerr := json.Unmarshal(out, &got); err != nil || jerr != nil || got != s {
-			t.Errorf("%q became %s, which Icinga reads as %s (%v, %v)", s, Quote(s), out, err, jerr)
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	random := rand2.New(rand2.NewPCG(uint64(seed), 0))                                                           //nolint:gosec // not a secret
+	want := slices.DeleteFunc(slices.Clone(awkward), func(s string) bool { return strings.Contains(s, "\x00") }) // no argument of a program has it
+	for range 1000 {
+		want = append(want, randomText(random))
+	}
+	quoted := make([]string, len(want))
+	for i, s := range want {
+		quoted[i] = Quote(s)
+	}
+	out, err := exec.Command("icinga2", "console", "--eval", "[ "+strings.Join(quoted, ", ")+" ]").Output()
+	var got []string
+	if jerr := json.Unmarshal(out, &got); err != nil || jerr != nil || len(got) != len(want) {
+		t.Fatalf("Icinga reads %d strings, not %d (%v, %v): %.300s", len(got), len(want), err, jerr, out)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%q became %s, which Icinga reads as %q", want[i], quoted[i], got[i])
 		}
 	}
+}
+
+// randomText is of what means something to Icinga's reader, and of anything else.
+func randomText(random *rand2.Rand) string {
+	const telling = `"\${}[]/*#;%nrtbfux0123`
+	var b strings.Builder
+	for range random.IntN(24) {
+		switch random.IntN(3) {
+		case 0:
+			b.WriteByte(telling[random.IntN(len(telling))])
+		case 1:
+			b.WriteByte(byte(1 + random.IntN(127)))
+		default:
+			b.WriteRune(rune(0x20 + random.IntN(0xd7ff-0x20)))
+		}
+	}
+	return b.String()
 }
 
 // Root keeps each file its owner's, and shows the stage to the agent's account.
