@@ -76,10 +76,15 @@ paths:
 `, lab["LAB_DIRECTOR_URL"], filepath.Join(s.dir, "template-key"), lab["LAB_DIRECTOR_CA_FILE"], name, lab["LAB_CA_SPKI"], s.dir)
 	ts.Check(os.WriteFile(filepath.Join(s.dir, "config.yml"), []byte(config), 0o600))
 	ts.Check(os.WriteFile(filepath.Join(s.dir, "template-key"), []byte(lab["LAB_TEMPLATE_KEY"]), 0o600))
-	s.audit.secret("the template key", lab["LAB_TEMPLATE_KEY"])
-	ticket, err := exec.Command(program, "ticket", name).Output()
+	s.audit.secret(templateKey, lab["LAB_TEMPLATE_KEY"])
+	own, err := exec.Command(program, "ticket", name).Output()
 	ts.Check(err)
-	s.audit.secret("the ticket", strings.TrimSpace(string(ticket)))
+	s.audit.secret(ticket, strings.TrimSpace(string(own)))
+	for key, value := range lab {
+		if strings.HasSuffix(key, "_PASSWORD") {
+			s.audit.secret(password, value)
+		}
+	}
 }
 
 // agent [ADDRESS:PORT] has the node manage an Icinga agent of its own, below

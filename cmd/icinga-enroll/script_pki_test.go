@@ -30,9 +30,9 @@ func newPair(ts *testscript.TestScript, ca *pkitest.CA, name string, age, left t
 // ticketuser NAME PASSWORD-FILE makes an ApiUser that may make tickets.
 func cmdTicketUser(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptOf(ts)
-	password := strings.TrimSpace(ts.ReadFile(args[1]))
-	s.Master.AddAPIUser(pkitest.APIUser{Name: args[0], Password: password, Permissions: []string{"actions/generate-ticket"}})
-	s.audit.secret("the ApiUser's password", password)
+	word := strings.TrimSpace(ts.ReadFile(args[1]))
+	s.Master.AddAPIUser(pkitest.APIUser{Name: args[0], Password: word, Permissions: []string{"actions/generate-ticket"}})
+	s.audit.secret(password, word)
 }
 
 // signed NAME FILE writes a key and its certificate by the sandbox's CA, which
