@@ -288,9 +288,9 @@ func cmdAwaitRequest(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// signal TERM|HUP sends it to what runs in the background.
+// signal TERM|HUP|ABRT sends it to what runs in the background.
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "ABRT": syscall.SIGABRT}
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
 	}
