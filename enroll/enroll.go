@@ -94,6 +94,7 @@ func (e *Enroller) Ensure(ctx context.Context) (Report, error) {
 		{name: "deploy", do: n.deploy, canWait: true},
 		{name: "parameters", do: n.lookAtDirector, canWait: true, always: true},
 		{name: "agent", do: n.configureAgent, canWait: true, always: true},
+		{name: "forget", do: n.forgetKey, canWait: true, always: true},
 		{name: "hooks", do: n.runHooks},
 	})
 	return n.conclude(ctx, err)

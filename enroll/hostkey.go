@@ -36,7 +36,11 @@ func (n *node) adviseReregister(err error) error {
 	case !n.HostKey.IsZero():
 		return &keyError{err, "somebody has dropped the key or deleted the host; put the host's present key into director.host_key_file, then run icinga-enroll once"}
 	}
-	return &keyError{err, "somebody has dropped the key or deleted the host; if it is to be registered anew: icinga-enroll once --director-reregister"}
+	advice := "somebody has dropped the key or deleted the host; if it is to be registered anew: "
+	if n.keyForgotten() && n.Controller == nil {
+		advice += "write the host template's self-service API key into " + n.TemplateKeyFile + " again (director.forget_template_key has emptied it), then "
+	}
+	return &keyError{err, advice + "icinga-enroll once --director-reregister"}
 }
 
 // adviseKey is adviseReregister where a look at the host can tell a dropped key

@@ -43,6 +43,9 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	if a, err := n.agent(ctx); err == nil && n.Agent.Manage != ManageNever && n.state.Agent.Applied == nil {
 		would("make the Icinga agent in %s one of its parents' (agent.manage: %s), and have it read that", a.ConfigDir, n.Agent.Manage)
 	}
+	if n.TemplateKeyFile != "" && !n.TemplateKey.IsZero() {
+		would("empty %s (director.forget_template_key)", n.TemplateKeyFile)
+	}
 	if n.state.DeployDue && n.Controller != nil {
 		would("deploy: the master loads the Director's configuration (director.deploy)")
 	}
@@ -68,7 +71,7 @@ func (n *node) planRegister(ctx context.Context) (string, error) {
 	case host != nil:
 		return n.planTake(*host), nil
 	case n.TemplateKey.IsZero() && n.Controller == nil:
-		return "", ErrNoKey
+		return "", n.lacksKey()
 	case n.TemplateKey.IsZero() && len(n.Imports) == 0:
 		return "", n.noImports()
 	}

@@ -42,7 +42,7 @@ func (n *node) registerNow(ctx context.Context) (outcome, error) {
 		return warns("the certificate is valid, but this node isn't registered and has no director.template_key_file to change that: it will be renewed without a ticket, where ca.endpoints says by whom")
 	}
 	if n.TemplateKey.IsZero() {
-		return outcome{}, ErrNoKey
+		return outcome{}, n.lacksKey()
 	}
 	return n.selfRegister(ctx)
 }

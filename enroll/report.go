@@ -62,6 +62,9 @@ type Report struct {
 	// News is what the Director says now and the agent has not been made from.
 	News string `json:"changed_in_director,omitempty"`
 
+	// KeyForgotten says that director.forget_template_key has done its work.
+	KeyForgotten bool `json:"-"`
+
 	// Unrenewable says that nobody is known who could renew the certificate in force.
 	Unrenewable bool `json:"-"`
 
@@ -107,14 +110,15 @@ func (e *Enroller) notBegun(err error) Report {
 
 func (n *node) report(err error) Report {
 	r := Report{
-		Name:       cmp.Or(n.name, n.state.Name, n.Name),
-		State:      n.condition(err),
-		Registered: n.registered(),
-		Pending:    n.state.Pending,
-		Parameters: n.parameters(),
-		News:       n.state.Agent.Follow.News,
-		Look:       n.lookAgain(),
-		Steps:      n.steps,
+		Name:         cmp.Or(n.name, n.state.Name, n.Name),
+		State:        n.condition(err),
+		Registered:   n.registered(),
+		KeyForgotten: n.registered() && n.keyForgotten(),
+		Pending:      n.state.Pending,
+		Parameters:   n.parameters(),
+		News:         n.state.Agent.Follow.News,
+		Look:         n.lookAgain(),
+		Steps:        n.steps,
 
 		Renewed: n.reason != "" && !n.stuck,
 		Setback: n.setback,

@@ -122,6 +122,9 @@ func (e *Enroller) Unfit(ctx context.Context) (reasons []string, err error) {
 	if !n.HostKey.IsZero() {
 		unfit("director.host_key is one host's: take it out of the configuration")
 	}
+	if n.keyForgotten() {
+		unfit("%s has no template key any more (director.forget_template_key), and no machine made of this image could register: write it into the file again", n.TemplateKeyFile)
+	}
 	if n.dir != nil {
 		if running, err := n.dir.Marked(runningFile); err == nil && running {
 			unfit("icinga-enroll run is at work here: icinga-enroll service stop")

@@ -20,7 +20,10 @@ type Settings struct {
 	Send       []string                   // properties to register with; nil: what the Director asks for and Properties has; empty: none
 
 	TemplateKey secret.Text // registers this node; not needed once it is registered
-	HostKey     secret.Text // a prepared host's key; zero: from registering
+	// TemplateKeyFile is emptied once this node is enrolled; "": the key stays
+	// where it is.
+	TemplateKeyFile string
+	HostKey         secret.Text // a prepared host's key; zero: from registering
 
 	Endpoints []Endpoint     // where to ask for a certificate; nil: as the Director says
 	Trust     pki.Trust      // which CA to believe

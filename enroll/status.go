@@ -22,17 +22,18 @@ const (
 
 // Status is what any account of this machine may know. It holds no secret.
 type Status struct {
-	Version     int          `json:"version"`
-	Name        string       `json:"name"`
-	State       Condition    `json:"state"`
-	Registered  bool         `json:"registered"`
-	Certificate *Certificate `json:"certificate,omitempty"`
-	Pending     *Waiting     `json:"pending,omitempty"`
-	LastError   *LastError   `json:"last_error,omitempty"`
-	LastSuccess time.Time    `json:"last_success,omitzero"`         // when a run last changed something, or mended an error
-	Due         time.Time    `json:"due,omitzero"`                  // when the certificate is renewed
-	News        string       `json:"changed_in_director,omitempty"` // what the Director says now and the agent has not been made from
-	NextStep    string       `json:"next_step"`
+	Version      int          `json:"version"`
+	Name         string       `json:"name"`
+	State        Condition    `json:"state"`
+	Registered   bool         `json:"registered"`
+	KeyForgotten bool         `json:"template_key_forgotten,omitempty"`
+	Certificate  *Certificate `json:"certificate,omitempty"`
+	Pending      *Waiting     `json:"pending,omitempty"`
+	LastError    *LastError   `json:"last_error,omitempty"`
+	LastSuccess  time.Time    `json:"last_success,omitzero"`         // when a run last changed something, or mended an error
+	Due          time.Time    `json:"due,omitzero"`                  // when the certificate is renewed
+	News         string       `json:"changed_in_director,omitempty"` // what the Director says now and the agent has not been made from
+	NextStep     string       `json:"next_step"`
 }
 
 // LastError is what went wrong in the last run.
@@ -74,15 +75,16 @@ func kindOf(err error) ErrorKind {
 
 func newStatus(r Report, err error, now time.Time, before Status) Status {
 	s := Status{
-		Version:     statusVersion,
-		Name:        r.Name,
-		State:       r.State,
-		Registered:  r.Registered,
-		Certificate: r.Certificate,
-		Pending:     r.Pending,
-		LastSuccess: before.LastSuccess,
-		Due:         r.Next,
-		News:        r.News,
+		Version:      statusVersion,
+		Name:         r.Name,
+		State:        r.State,
+		Registered:   r.Registered,
+		KeyForgotten: r.KeyForgotten,
+		Certificate:  r.Certificate,
+		Pending:      r.Pending,
+		LastSuccess:  before.LastSuccess,
+		Due:          r.Next,
+		News:         r.News,
 	}
 	if err == nil {
 		err = r.Setback

@@ -198,3 +198,26 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 }
+
+// A key that is to be forgotten has other names, or a process that has it open.
+func TestEmptyLeavesNothingButTheFile(t *testing.T) {
+	path := ownFolder(t)
+	d := openDir(t, path)
+	key, other, link := filepath.Join(path, "key"), filepath.Join(path, "other"), filepath.Join(path, "link")
+	must(t, os.WriteFile(key, []byte("secret"), 0o640), os.Chmod(key, 0o640), os.Link(key, other), os.Symlink(key, link))
+	if err := d.Empty("link"); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("a link: %v", err)
+	}
+	must(t, d.Empty("key"))
+	for _, file := range []string{key, other} {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		if len(data) > 0 {
+			t.Errorf("%s still has %q", file, data)
+		}
+		wantMode(t, file, 0o640)
+	}
+	if err := d.Empty("nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that isn't there: %v", err)
+	}
+}

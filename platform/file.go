@@ -200,6 +200,22 @@ func (d *Dir) WriteFleeting(name string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
+// Empty leaves nothing in the file name, whose owner and rights stay: on the
+// disk, before it returns, and under every other name that the file has.
+func (d *Dir) Empty(name string) error {
+	f, err := d.openRegular(name, os.O_WRONLY)
+	if err == nil {
+		if err = attempt("truncate", name, func() error { return f.Truncate(0) }); err == nil {
+			err = durable(f)
+		}
+		_ = f.Close() // what was to be written is on the disk
+	}
+	if err != nil {
+		return explain("empty "+d.join(name), err)
+	}
+	return nil
+}
+
 // temporaryName is what the next process finds where one was killed before it had
 // made name.
 func temporaryName(name string) string { return temporaryPrefix + name }

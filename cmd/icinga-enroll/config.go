@@ -31,7 +31,7 @@ func printConfig(cmd *cobra.Command, _ []string) error {
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, s := range allSettings() {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.key, s.show(c.values[s.key]), orUnset(c.origin[s.key]))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.key, s.show(c.values[s.key]), orUnset(c.origin[s.key])+c.remark(s.key))
 	}
 	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
 		_, _ = fmt.Fprintf(table, "CREDENTIALS_DIRECTORY\t%s\t(systemd)\n", folder)
@@ -45,6 +45,14 @@ func printConfig(cmd *cobra.Command, _ []string) error {
 	}
 	done()
 	return nil
+}
+
+// remark is what else there is to say of a setting.
+func (c *loaded) remark(key string) string {
+	if key == "director.template_key_file" && c.keyForgotten() {
+		return "; the key was forgotten (director.forget_template_key)"
+	}
+	return ""
 }
 
 func (s setting) show(value any) string {

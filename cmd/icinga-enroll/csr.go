@@ -64,6 +64,7 @@ func newRequester(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroll
 	c.CA.File, c.CA.Ticket = "", []string{string(enroll.TicketNone)}
 	c.CA.StaticTicketFile, c.API.PasswordFile, c.API.CertificateFile = "", "", ""
 	d := &c.Director
+	d.ForgetTemplateKey = false
 	d.URL, d.User, d.CAFile, d.TemplateKeyFile, d.HostKeyFile, d.PasswordFile = "", "", "", "", "", ""
 	return c.enroller(observe)
 }

@@ -17,7 +17,7 @@ func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
 	if c.isClient() { // a credential of the machine's is its agent's
 		return nil
 	}
-	if s.TemplateKey, err = c.readSecret("director.template_key", c.Director.TemplateKey, c.Director.TemplateKeyFile); err != nil {
+	if err := c.readTemplateKey(s); err != nil {
 		return err
 	}
 	s.HostKey, err = c.readSecret("director.host_key", c.Director.HostKey, c.Director.HostKeyFile)

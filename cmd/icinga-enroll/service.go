@@ -109,12 +109,16 @@ func (c *loaded) writePaths() []string {
 	return paths
 }
 
-// otherPaths are the Icinga agent's folders in which "run" writes.
-func (c *loaded) otherPaths() []string {
-	if c.Agent.Manage == "never" {
-		return nil
+// otherPaths are the Icinga agent's folders in which "run" writes, and the file
+// that it empties.
+func (c *loaded) otherPaths() (paths []string) {
+	if c.Agent.Manage != "never" {
+		paths = []string{c.agentConfig(), cmp.Or(c.Agent.DataDir, filepath.Dir(c.Paths.Certs))}
 	}
-	return []string{c.agentConfig(), cmp.Or(c.Agent.DataDir, filepath.Dir(c.Paths.Certs))}
+	if c.Director.ForgetTemplateKey {
+		paths = append(paths, c.Director.TemplateKeyFile)
+	}
+	return paths
 }
 
 func (c *loaded) agentConfig() string {

@@ -29,6 +29,7 @@ type config struct {
 		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
 		TemplateKeyFile   string `koanf:"template_key_file" usage:"file that holds the template key"`
+		ForgetTemplateKey bool   `koanf:"forget_template_key" usage:"empty template_key_file once this node is enrolled: the key can register any host of the fleet"`
 		HostKey           string `koanf:"host_key" secret:"yes" usage:"self-service API key of a host that was prepared in the Director"`
 		HostKeyFile       string `koanf:"host_key_file" usage:"file that holds the prepared host's key"`
 		CAFile            string `koanf:"ca_file" usage:"CA certificates (PEM) to trust for the Director; default: the system's roots"`

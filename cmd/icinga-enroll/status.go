@@ -92,6 +92,9 @@ func printStatus(w io.Writer, s enroll.Status, bad string, now time.Time) error 
 	row("name", "%s", orNone(s.Name))
 	row("state", "%s", standing(s, bad))
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
+	if s.KeyForgotten {
+		row("template key", "forgotten, as director.forget_template_key says")
+	}
 	if c := s.Certificate; c != nil {
 		row("certificate", "%s", c.File)
 		row("  issuer", "%s", c.Issuer)

@@ -1,0 +1,58 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/platform"
+)
+
+// forgetKey empties the file with the template key, which registers any host of
+// the fleet, once this node can do without it: its own key is on disk and was not
+// refused, and a certificate is in place. Whoever reads the disk from then on
+// learns this node's secrets only.
+func (n *node) forgetKey(context.Context) (outcome, error) {
+	if n.TemplateKeyFile == "" || n.TemplateKey.IsZero() || !n.registered() || !n.keyAccepted() || n.pair == nil {
+		return outcome{}, nil
+	}
+	folder, file := filepath.Split(n.TemplateKeyFile)
+	dir, err := platform.OpenDir(folder)
+	if err != nil {
+		return outcome{}, n.adviseForget(err)
+	}
+	defer func() { _ = dir.Close() }()
+	if err := dir.Empty(file); err != nil {
+		return outcome{}, n.adviseForget(err)
+	}
+	n.TemplateKey = secret.Text{}
+	return changed("%s is empty now: the template key is not on this machine any more", n.TemplateKeyFile)
+}
+
+// adviseForget doesn't wrap err: that a service may not write there is no sign of
+// an agent that was installed meanwhile.
+func (n *node) adviseForget(err error) error {
+	return fmt.Errorf("the template key is still in %s (director.forget_template_key): %v; icinga-enroll once empties it, too, and icinga-enroll service install lets the service do it", n.TemplateKeyFile, err)
+}
+
+// keyForgotten reports whether the template key was forgotten, and can't register
+// this node again.
+func (n *node) keyForgotten() bool { return n.TemplateKeyFile != "" && n.TemplateKey.IsZero() }
+
+// lacksKey says what keeps this node from being registered.
+func (n *node) lacksKey() error {
+	if n.keyForgotten() {
+		return forgottenError(n.TemplateKeyFile)
+	}
+	return ErrNoKey
+}
+
+// forgottenError is ErrNoKey where a file had a key, and names it.
+type forgottenError string
+
+func (file forgottenError) Error() string {
+	return fmt.Sprintf("this node isn't registered, and there is no template key in %s: it was forgotten after an enrolment (director.forget_template_key), or never written there. Write the host template's self-service API key into it, then run icinga-enroll once", string(file))
+}
+
+func (forgottenError) Unwrap() error { return ErrNoKey }
