@@ -31,6 +31,7 @@ func TestLab(t *testing.T) {
 		"await":    cmdAwait,
 		"signal":   cmdSignal,
 		"plugin":   cmdPlugin,
+		"nolisten": cmdNoListen,
 		"node":     func(ts *testscript.TestScript, _ bool, args []string) { cmdNode(ts, lab, program, args) },
 		"agent":    func(ts *testscript.TestScript, _ bool, args []string) { cmdAgent(ts, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },

@@ -71,6 +71,7 @@ func TestScript(t *testing.T) {
 		"ls":           cmdList,
 		"edit":         cmdEdit,
 		"copied":       cmdCopied,
+		"nolisten":     cmdNoListen,
 		"signcsr":      cmdSignCSR,
 		"signed":       cmdSigned,
 		"apiuser":      cmdAPIUser,
