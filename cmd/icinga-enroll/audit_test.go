@@ -30,7 +30,7 @@ var homes = map[secretKind]*regexp.Regexp{
 	templateKey: regexp.MustCompile(`^template-key$`),
 	hostKey:     regexp.MustCompile(`^(state|kept|good)\.json$`),
 	ticket:      regexp.MustCompile(`^(static|other)$`),
-	password:    regexp.MustCompile(`^(.*password|web|api|controller)$`),
+	password:    regexp.MustCompile(`^(.*password|web|api|controller|root\.curl)$`),
 	privateKey:  regexp.MustCompile(`\.(key|key\.[0-9a-f]{8}|pem)$`),
 }
 
