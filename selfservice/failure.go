@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,11 +46,11 @@ func (c *Client) failed(parent, limited context.Context, k call, sent bool, err 
 	case limited.Err() != nil:
 		e.Message = fmt.Sprintf("no answer within %s", k.limit)
 		e.advice = "Is the Director overloaded, or does a firewall drop packets on the way?"
-	case errors.Is(err, io.EOF):
-		e.Message = "the connection was closed before an answer came"
-		e.advice = adviceServerError
 	default:
-		e.temporary, e.advice = adviseConnection(err)
+		if errors.Is(err, io.EOF) {
+			e.Message = "the connection was closed before an answer came"
+		}
+		e.temporary, e.advice = adviseConnection(err, sent)
 	}
 	if k.once && sent {
 		e.lost()
@@ -78,12 +79,14 @@ func (c *Client) unreadable(k call, status int, err error) *Error {
 }
 
 // adviseConnection tells apart what time may mend on the way to the Director
-// and what it doesn't, and says what to do about it.
-func adviseConnection(err error) (temporary bool, advice string) {
+// and what it doesn't, and says what to do about it. sent: the connection was
+// there, and has taken the request.
+func adviseConnection(err error, sent bool) (temporary bool, advice string) {
 	var (
 		verify *tls.CertificateVerificationError
 		record tls.RecordHeaderError
 		proxy  *proxyError
+		op     *net.OpError
 	)
 	switch {
 	case errors.As(err, &verify):
@@ -94,8 +97,25 @@ func adviseConnection(err error) (temporary bool, advice string) {
 		return false, "Put the proxy's user and password into director.proxy or HTTPS_PROXY."
 	case errors.As(err, &proxy):
 		return proxy.temporary(), "Does the proxy allow connections to the host and port of director.url?"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return true, "Check that this machine reaches the proxy, which director.proxy or HTTPS_PROXY names."
+	case errors.As(err, &op) && op.Op == "remote error", !sent && !isNetwork(err):
+		return false, "The server and this program don't agree on TLS: does its web server take TLS 1.2 or 1.3, and ask for no client certificate?"
+	case errors.As(err, &op) && op.Op != "read" && op.Op != "write":
+		return true, "Check that this machine reaches the host and port of director.url."
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		return true, adviceNotDirector
+	case sent:
+		return true, adviceServerError
 	}
-	return true, "Check that this machine reaches the host and port of director.url."
+	return true, "The server was reached, and then the connection broke: is its web server hanging or being restarted, or does a firewall or proxy before it break connections?"
+}
+
+// isNetwork reports whether err is about the connection, not about what TLS made
+// of it.
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // tooEarly reports whether a certificate isn't valid yet: a clock that is behind
@@ -115,13 +135,20 @@ func adviseCertificate(err error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return "If the Director's certificate is of your own CA, put that CA's certificate into a file and name it in director.ca_file."
+		return issuer(unknown.Cert) + "If that is your own CA, put its certificate into a file and name that in director.ca_file; if not, something else answers for the Director."
 	case errors.As(err, &name):
 		return "Use a name in director.url that the Director's certificate contains, or give the Director a certificate for this one."
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "Check the clock of this machine; if it is right, the Director's certificate must be renewed."
 	}
 	return "Check the Director's web server certificate, and director.ca_file if it is set."
+}
+
+func issuer(cert *x509.Certificate) string {
+	if cert == nil {
+		return ""
+	}
+	return fmt.Sprintf("It was issued by \"%s\". ", clean(cert.Issuer.String()))
 }
 
 // redirected judges an answer that points elsewhere. It is not followed: the

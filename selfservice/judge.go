@@ -122,7 +122,10 @@ func (e *Error) adviseStatus(k call, empty bool, d dialect) {
 		e.unknownOutcome(k)
 	case e.Status == http.StatusBadRequest && empty:
 		e.Message = "the Director refused the request without a reason"
-		e.advice = d.empty
+		e.advice = adviceServerError
+		if k.once { // it had a name
+			e.advice = d.empty
+		}
 	case e.Status == http.StatusNotFound:
 		e.advice = adviceNotDirector
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:

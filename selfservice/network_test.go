@@ -215,6 +215,9 @@ func TestProxyIsDown(t *testing.T) {
 	}
 	err = register(t, f.URL(), selfservice.Options{RootCAs: f.RootCAs(), Proxy: u})
 	checkTemporary(t, err)
+	if !strings.Contains(err.Error(), u.Host) || !strings.Contains(err.Error(), "director.proxy") {
+		t.Errorf("error %q does not say that it is the proxy", err)
+	}
 }
 
 func TestErrorOfAWrongURLSaysSo(t *testing.T) {
