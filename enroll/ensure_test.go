@@ -214,8 +214,8 @@ func TestWhatTheCASendsIsVerifiedBeforeItIsUsed(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			n := newNode(t)
 			n.authority.request = func(_ string, req pki.Request) (pki.Issued, error) { return answer(n.authority, req) }
-			if _, err := n.Ensure(t.Context()); err == nil || !strings.Contains(err.Error(), "isn't used") {
-				t.Errorf("error is %v", err)
+			if _, err := n.Ensure(t.Context()); err == nil || !strings.Contains(err.Error(), "isn't used") || !strings.Contains(err.Error(), "192.0.2.1:5665") {
+				t.Errorf("error is %v, want 192.0.2.1:5665 in it", err)
 			}
 			if exists(n.cert(".crt")) || exists(n.cert(".key")) || exists(n.state("switch.pem")) {
 				t.Error("something of it was put in place")

@@ -127,7 +127,7 @@ func (n *node) adviseRenamed() string {
 func (n *node) accept(key crypto.Signer, issued pki.Issued, reason string) error {
 	signer, err := n.trust().VerifyIssued(issued, key.Public(), n.name, n.Now())
 	if err != nil {
-		return fmt.Errorf("what the CA sent isn't used: %w", err)
+		return fmt.Errorf("what %s at %s sent isn't used, and what is here stays as it was; Icinga's log there may say more: %w", n.state.EnrolledAt.Name, n.state.EnrolledAt.Address, err)
 	}
 	ca, err := n.rememberCA(signer, issued)
 	if err != nil {

@@ -196,7 +196,7 @@ func handshakeError(address string, err error) error {
 	case errors.As(err, &noTLS):
 		return permanentCause(err, "%s does not speak TLS: Icinga's port is 5665", address)
 	case errors.As(err, &alert) && alert.Op == "remote error":
-		return permanentCause(err, "%s refused the TLS connection", address)
+		return permanentCause(err, "%s refused the TLS connection: its log says why (TLS 1.2 or 1.3 is spoken here)", address)
 	case errors.Is(err, context.DeadlineExceeded):
 		return temporaryCause(err, "%s took the connection and then said nothing: the server hangs, is very busy, or isn't Icinga's", address)
 	case isNetwork(err):

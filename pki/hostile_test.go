@@ -77,9 +77,9 @@ func TestAnswersOfABadServer(t *testing.T) {
 		"null":                     {answer(`"result":null`), nil, false, "no result"},
 		"result without status":    {answer(`"result":{}`), nil, false, "no result"},
 		"result of another kind":   {answer(`"result":"yes"`), nil, false, "no result"},
-		"unknown status":           {answer(`"result":{"status_code":7,"error":"what"}`), nil, false, "unknown status 7: what"},
+		"unknown status":           {answer(`"result":{"status_code":7,"error":"what"}`), nil, false, "unknown status 7: what (Icinga's log"},
 		"issued nothing":           {answer(`"result":{"status_code":0}`), nil, false, "no PEM certificate"},
-		"issued garbage":           {answer(`"result":{"status_code":0,"cert":"x","ca":"y"}`), nil, false, "no PEM certificate"},
+		"issued garbage":           {answer(`"result":{"status_code":0,"cert":"x","ca":"y"}`), nil, false, "look at its log"},
 		"pending with garbage":     {answer(`"result":{"status_code":2,"ca":"y"}`), nil, false, "no PEM certificate"},
 		"exception":                {answer(`"error":"Error: bad\n\nStacktrace:\n 0# icinga"`), nil, false, "says more: Error: bad"},
 		"exception as an object":   {answer(`"error":{"code":1}`), nil, false, `{"code":1}`},
@@ -237,5 +237,16 @@ func every(pause time.Duration, conn net.Conn, first, again string) {
 	_, err := io.WriteString(conn, first)
 	for tick := time.NewTicker(pause); err == nil; <-tick.C {
 		_, err = io.WriteString(conn, again)
+	}
+}
+
+func TestARefusedHandshakeSaysWhatToDo(t *testing.T) {
+	client := dialling(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 4096))
+		_, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x46") // an alert: protocol version
+	})
+	_, err := client.Probe(t.Context(), masterAt("master:5665"))
+	if err == nil || temporary(t, err) || !strings.Contains(err.Error(), "master:5665 refused the TLS connection: its log says why") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -170,7 +170,7 @@ func decodeAnswer(answer netstring.Message, req Request) (Issued, error) {
 	case statusPending:
 		return Issued{}, r.pending(req)
 	}
-	return Issued{}, permanent("the server's answer has the unknown status %v: %s", *r.Status, clean(r.Error, req.Ticket))
+	return Issued{}, permanent("the server's answer has the unknown status %v: %s (Icinga's log on the master says more)", *r.Status, clean(r.Error, req.Ticket))
 }
 
 // exception returns the first line of a handler's exception, which Icinga sends
@@ -187,11 +187,11 @@ func exception(raw json.RawMessage, ticket secret.Text) string {
 func (r result) issued() (Issued, error) {
 	certificates, err := ParseCertificates([]byte(r.Cert))
 	if err != nil {
-		return Issued{}, permanentCause(err, "the CA signed, but not in a form that can be used")
+		return Issued{}, permanentCause(err, "the CA signed, but not in a form that can be used; look at its log")
 	}
 	ca, err := ParseCertificates([]byte(r.CA))
 	if err != nil {
-		return Issued{}, permanentCause(err, "the CA signed, but its own certificate is not in a form that can be used")
+		return Issued{}, permanentCause(err, "the CA signed, but its own certificate is not in a form that can be used; look at its log")
 	}
 	return Issued{Certificate: certificates[0], CA: ca}, nil
 }

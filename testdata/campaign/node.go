@@ -18,7 +18,7 @@ import (
 )
 
 // Patience is how long a run of the program may take before it counts as hung.
-const Patience = 2 * time.Minute
+const Patience = 150 * time.Second
 
 // Node is a machine: a folder with config.yml, where the configuration has the
 // state in state and the certificates in certs.
