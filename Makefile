@@ -10,6 +10,7 @@
 # make fuzz    every fuzz target, for FUZZTIME=60s each
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  Debian's package in a container; what else is made is looked at
+# make faults  every fault of network and servers in every phase, against the lab (SHORT=-short: a third)
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
 # make crash     the program killed 2,000 times, at every operation on the file system
@@ -74,6 +75,11 @@ lab-down:
 e2e: lab
 	$(LAB) satellite up
 	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -tags e2e -count=1 -p 1 ./...
+
+# Most of them wait at once for servers that say nothing.
+.PHONY: faults
+faults: lab
+	lab="$$(dirname "$$($(LAB) env)")/lab.json" && cd testdata/faults && ENROLL_LAB="$$lab" $(GO) test -count=1 -parallel 100 -timeout 30m $(SHORT)
 
 .PHONY: e2e-elsewhere
 e2e-elsewhere:
