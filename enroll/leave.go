@@ -150,20 +150,31 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 		return outcome{}, fmt.Errorf("%s is no host in the Director but a %s, which is not deleted: nothing was removed here either; icinga-enroll leave --local removes what is here", h.Name, host.Type)
 	}
 	if err == nil && h.isAnothers(host.Key) {
-		return warns("the host %s has another key than this machine's, which left on %s: it is another machine's by now, and stays", h.Name, h.At.Format(time.DateOnly))
+		return warns("the host %s has another key than this machine's: another machine has it by now, and it stays", h.Name)
 	}
 	if err == nil {
 		err = l.Controller.DeleteHost(ctx, h.Name)
 	}
 	switch {
 	case errors.Is(err, selfservice.ErrNoHost):
-		l.gone = true
-		return says("there is no host %s any more", h.Name)
+		return l.sayGone(ctx, h)
 	case err != nil:
 		return outcome{}, fmt.Errorf("%w\n  Nothing was removed here; icinga-enroll leave --local removes what is here, and leaves the host in the Director", err)
 	}
 	l.gone = true
 	return changed("host %s deleted", h.Name)
+}
+
+// sayGone tells a host that was deleted from one that was renamed, which the
+// Director doesn't name: it still takes this node's key.
+func (l *leaving) sayGone(ctx context.Context, h leftHost) (outcome, error) {
+	if h.At.IsZero() && l.Director != nil && l.registered() {
+		if _, err := l.Director.Parameters(ctx, l.hostKey()); err == nil {
+			return warns("there is no host %s any more, but one that takes this machine's key: it was renamed there, and stays; somebody has to delete it", h.Name)
+		}
+	}
+	l.gone = true
+	return says("there is no host %s any more", h.Name)
 }
 
 // sayUnknown tells of a host that may be there, of which nobody here knows, and

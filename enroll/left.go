@@ -36,10 +36,10 @@ func keySum(key secret.Text) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// isAnothers reports whether the name that h has left behind was taken by
-// another machine since, whose key this is.
+// isAnothers reports whether another machine, whose key this is, has the name of
+// h by now: this one was rebuilt, and its old self leaves last.
 func (h leftHost) isAnothers(key secret.Text) bool {
-	return !h.At.IsZero() && h.KeySum != "" && !key.IsZero() && h.KeySum != keySum(key)
+	return h.KeySum != "" && !key.IsZero() && h.KeySum != keySum(key)
 }
 
 // hostsToDelete are those that were left before and this node's own.
