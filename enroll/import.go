@@ -33,8 +33,9 @@ type Files struct {
 }
 
 // Import puts a certificate in place that was handed over, as Ensure does with
-// one that a CA has sent. What it refuses changes nothing. It asks no server but,
-// for an API client, the Controller whether the name is a host's or an endpoint's.
+// one that a CA has sent. What it refuses changes nothing. It asks no server but
+// the Controller, where there is one, whether the name is an endpoint's, or, for an
+// API client, a host's; not about a node that is registered.
 //
 // Where neither the configuration nor an enrolment before says which CA to
 // believe, that is the one in the files: whoever brings them has root here.
@@ -50,6 +51,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
 		{name: "name", do: n.freeName},
+		{name: "name", do: n.surelyFree},
 		{name: "client", do: n.checkClient},
 		{name: "import", do: func(ctx context.Context) (outcome, error) { return n.importFiles(ctx, f) }},
 	})

@@ -65,11 +65,12 @@ func (n *node) isParents(parent string) error {
 }
 
 // freeEndpoint refuses the name of a master or satellite that the Director
-// knows, before a key is made for it. A host that is an agent has no endpoint
-// object there (observed on Director 1.10.2, where it is deployed, too). What
-// the Director doesn't tell keeps the host from being made: see findHost.
+// knows, before a key is made for it or a certificate adopted. A host that is an
+// agent has no endpoint object there (observed on Director 1.10.2, where it is
+// deployed, too). What the Director doesn't tell keeps the host from being made:
+// see findHost.
 func (n *node) freeEndpoint(ctx context.Context) (outcome, error) {
-	if n.APIClient || n.Controller == nil || n.pair != nil {
+	if n.APIClient || n.Controller == nil || n.state.Name != "" && n.registered() {
 		return outcome{}, nil
 	}
 	found, err := n.Controller.HasEndpoint(ctx, n.name)
@@ -81,4 +82,13 @@ func (n *node) freeEndpoint(ctx context.Context) (outcome, error) {
 	}
 	n.endpointUnknown = err
 	return outcome{}, nil
+}
+
+// surelyFree is freeEndpoint where no host is to be made, which would ask again.
+func (n *node) surelyFree(ctx context.Context) (outcome, error) {
+	out, err := n.freeEndpoint(ctx)
+	if err == nil && n.endpointUnknown != nil {
+		err = fmt.Errorf("whether the Director has an endpoint %s isn't known: %w", n.name, n.endpointUnknown)
+	}
+	return out, err
 }

@@ -17,8 +17,8 @@ here already, from "icinga-enroll csr". Name, key, dates and the chain to the CA
 checked; then all is put in place as "once" does it. What is refused changes nothing.
 
 The CA is the one that is configured. Where none is, the one in --ca, else in the files,
-is believed from then on. No server is asked; with profile: api-client and director.user
-the Director is, whether the name is that of a host or an endpoint.`,
+is believed from then on. No server is asked; with director.user the Director is, whether
+the name is that of an endpoint, or, for profile: api-client, of a host.`,
 		Example: "  icinga-enroll import web1.example.com.crt --ca ca.crt",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    verb(func(cmd *cobra.Command, args []string) error { return importFiles(cmd, args, o) }),
