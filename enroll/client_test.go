@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"crypto/x509/pkix"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,6 +91,35 @@ func TestAnAPIClientIsNoAgent(t *testing.T) {
 			if name == nodeName && !strings.Contains(err.Error(), "could act as it") {
 				t.Errorf("the error is %v", err)
 			}
+		})
+	}
+}
+
+// The certificate of an API client that has the agent's name would be the agent's,
+// and whoami would show it.
+func TestAnAPIClientIsNotThisMachinesAgent(t *testing.T) {
+	agent := newNode(t)
+	agent.mustEnsure(t)
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	for what, of := range map[string]struct{ state, certs string }{
+		"by its status":      {agent.StateDir, nowhere},
+		"by its certificate": {nowhere, agent.CertsDir},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := newNode(t)
+			asClient(n, nil)
+			n.mustEnsure(t)
+			n.HostState, n.HostCerts = of.state, of.certs
+			_, refused := n.Ensure(t.Context())
+			_, _, unseen := n.WhoAmI(t.Context())
+			for _, err := range []error{refused, unseen} {
+				if err == nil || !strings.Contains(err.Error(), "this machine's own Icinga agent") {
+					t.Errorf("the error is %v", err)
+				}
+			}
+			n.Name = "user-grafana"
+			n.StateDir = filepath.Join(t.TempDir(), "state")
+			n.mustEnsure(t)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"icinga-enroll/selfservice"
@@ -16,6 +18,9 @@ func (n *node) freeName(context.Context) (outcome, error) {
 	if n.APIClient && (n.state.HostKey != "" || n.state.Elsewhere) && strings.EqualFold(n.state.Name, n.name) {
 		return outcome{}, n.couldActAs("%q is the name of an Icinga endpoint (as which this machine is registered in the Director)", n.name)
 	}
+	if file := n.hostHasName(); file != "" {
+		return outcome{}, n.couldActAs("%q is the name of this machine's own Icinga agent (%s)", n.name, file)
+	}
 	for name, how := range n.knownParents() {
 		switch {
 		case !strings.EqualFold(name, n.name):
@@ -26,6 +31,20 @@ func (n *node) freeName(context.Context) (outcome, error) {
 		}
 	}
 	return outcome{}, nil
+}
+
+// hostHasName returns the file that gives an API client's name to this machine's
+// own agent, "" where none does, or this account may read neither.
+func (n *node) hostHasName() string {
+	certificate := filepath.Join(n.HostCerts, n.name+".crt")
+	switch status, err := ReadStatus(n.HostState); {
+	case !n.APIClient:
+	case n.CertsDir != n.HostCerts && slices.Contains(filesOf(n.name, n.HostCerts), certificate):
+		return certificate
+	case n.StateDir != n.HostState && err == nil && strings.EqualFold(status.Name, n.name):
+		return filepath.Join(n.HostState, statusFile)
+	}
+	return ""
 }
 
 // knownParents are the names that this node has no right to, and how each is

@@ -47,9 +47,12 @@ type Settings struct {
 
 	// APIClient: the certificate is a program's that uses the Icinga 2 API. No
 	// host is registered for it, and no host and no endpoint may have its name.
-	APIClient  bool
-	Owner      platform.Owner // of the certificate's files and folder; zero: the folder's
-	GroupReads bool           // the owner's group may read the key
+	APIClient bool
+	// HostState and HostCerts are those of this machine's own agent, whose name no
+	// API client may have; "": there is none.
+	HostState, HostCerts string
+	Owner                platform.Owner // of the certificate's files and folder; zero: the folder's
+	GroupReads           bool           // the owner's group may read the key
 
 	StateDir string // this program's own folder
 	CertsDir string // the Icinga agent's: <CN>.key, <CN>.crt, ca.crt

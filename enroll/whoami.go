@@ -34,7 +34,10 @@ func (e *Enroller) WhoAmI(ctx context.Context) (pki.Identity, string, error) {
 // mayBeShown refuses an agent's certificate.
 func (n *node) mayBeShown() error {
 	const agents = "speaks for this endpoint, and only the agent shows it to the parents. whoami is for certificates of API clients; \"icinga-enroll verify\" looks after an agent"
+	file := n.hostHasName()
 	switch {
+	case file != "":
+		return fmt.Errorf("%s is this machine's own Icinga agent (%s): a certificate of that name %s", n.name, file, agents)
 	case n.registered() || n.state.Elsewhere || n.state.Agent.Applied != nil:
 		return fmt.Errorf("%s is an Icinga agent: its certificate %s", n.name, agents)
 	case !n.APIClient:

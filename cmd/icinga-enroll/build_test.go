@@ -4,12 +4,16 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/platform"
 )
 
-// Without its build date the program would believe any clock.
-func TestEnrollerKnowsWhenItWasBuilt(t *testing.T) {
+// enrollerOf is that of a configuration file.
+func enrollerOf(t *testing.T, config string) *enroll.Enroller {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yml")
-	if err := os.WriteFile(file, []byte("director: {url: https://icinga.example.com/director}\nca: {trust_on_first_use: true}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	once, _, err := newRoot().Find([]string{"once"})
@@ -23,9 +27,23 @@ func TestEnrollerKnowsWhenItWasBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	t.Cleanup(done)
+	return e
+}
+
+// Without its build date the program would believe any clock.
+func TestEnrollerKnowsWhenItWasBuilt(t *testing.T) {
+	e := enrollerOf(t, "director: {url: https://icinga.example.com/director}\nca: {trust_on_first_use: true}\n")
 	if e.BuildDate.Before(firstCommit) {
 		t.Errorf("the build date is %s", e.BuildDate)
+	}
+}
+
+// Its folders are where an agent's would be that has the same name.
+func TestAnAPIClientIsHeldAgainstThisMachinesAgent(t *testing.T) {
+	e := enrollerOf(t, "profile: api-client\nhost: {name: user-grafana}\nca: {trust_on_first_use: true, endpoints: [master1@192.0.2.1]}\n")
+	if first := platform.DefaultPaths(); e.HostState != first.State || e.HostCerts != first.Certs {
+		t.Errorf("it looks into %q and %q", e.HostState, e.HostCerts)
 	}
 }
 

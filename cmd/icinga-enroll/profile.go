@@ -22,6 +22,7 @@ func (c *loaded) readProfile(s *enroll.Settings) error {
 		return c.checkNoOwner()
 	}
 	s.APIClient = true
+	s.HostState, s.HostCerts = platform.DefaultPaths().State, platform.DefaultPaths().Certs
 	if err := c.checkClientTicket(); err != nil {
 		return err
 	}
