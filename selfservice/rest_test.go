@@ -67,7 +67,7 @@ func TestRESTAnswersOfOthers(t *testing.T) {
 		{"elsewhere", 301, http.Header{"Location": {"https://elsewhere.example.com/d/host?name=web1"}}, "", "the password would go along: set director.url to that address", false},
 		{"a web page", 200, nil, "<html>", "the answer is a web page", false},
 		{"a proxy's 403", 403, nil, "<html>", "Basic authentication", false},
-		{"a proxy's 401", 401, nil, "<html>Unauthorized", "Check the name and the password", false},
+		{"a proxy's 401", 401, nil, "<html>Unauthorized", "Icinga Web says the same while its database is away", false},
 		{"no such page", 404, nil, `{"status":"error","message":"Page not found."}`, "Does director.url lead to an Icinga Director", false},
 		{"an old duplicate", 500, nil, `{"error":"Trying to recreate icinga_host (\"web1\")"}`, "Change that host", false},
 		{"a newer Director without director/hosts", 500, nil, `{"status":"error","message":"Call to a member function getObjectName() on null"}`, "without the permission director/hosts", false},

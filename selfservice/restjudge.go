@@ -52,12 +52,13 @@ const (
 		"a name or display name over 255 characters, an IPv6 address over 45, a character that the Director's database does not store (such as an emoji), " +
 		"and for deleting a template that is in use."
 	adviceDeployFailed  = "The master has not taken the configuration: its log, and the Director's under \"Deployments\", may say why."
-	adviceLoginRejected = "Check the name and the password of the Icinga Web user, and that the user is active there."
+	adviceLoginRejected = "Check the name and the password of the Icinga Web user, and that the user is active there. Icinga Web says the same while its database is away."
 	adviceRESTForbidden = "Something before the Director refuses the call: its web server must let an Icinga Web user through who logs in with Basic authentication."
 	adviceLoginPage     = "The server wants a person to log in: does something on the way to the Director change the header Accept, or ask for a login of its own?"
 )
 
-// loginRejected is a 401. Icinga Web sends it with an empty page.
+// loginRejected is a 401. Icinga Web sends it with an empty page, also where it
+// can't look the user up (observed with its database down, on Debian 12).
 func (e *Error) loginRejected() {
 	e.Message = ErrLoginRejected.Error()
 	e.causes = append(e.causes, ErrLoginRejected)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -70,19 +71,55 @@ func (c *loaded) readAPI(s *enroll.Settings) error {
 
 // api makes clients of Icinga 2's API that are the user that is set.
 func (c *loaded) api() (func(pki.Endpoint, pki.Trust) *pki.API, error) {
+	if c.API.CertificateFile != "" {
+		return c.apiByCertificate()
+	}
 	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)
 	if err != nil {
 		return nil, err
 	}
-	var certificate *tls.Certificate
-	if c.API.CertificateFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.API.CertificateFile, c.API.KeyFile)
-		if err != nil {
-			return nil, usage("%s: %w", c.where("api.certificate_file"), err)
+	return func(ep pki.Endpoint, t pki.Trust) *pki.API {
+		return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, User: c.API.User, Password: password}
+	}, nil
+}
+
+func (c *loaded) apiByCertificate() (func(pki.Endpoint, pki.Trust) *pki.API, error) {
+	for _, key := range []string{"api.user", "api.password", "api.password_file"} {
+		if value := c.values[key]; value != nil && value != "" {
+			return nil, usage("%s and %s are both set: keep one, a user's password or a certificate", c.where(key), c.where("api.certificate_file"))
 		}
-		certificate = &pair
+	}
+	certificate, err := c.apiCertificate()
+	if err != nil {
+		return nil, err
 	}
 	return func(ep pki.Endpoint, t pki.Trust) *pki.API {
-		return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, User: c.API.User, Password: password, Certificate: certificate}
+		return &pki.API{Address: ep.Address, Names: ep.Names, Trust: t, Certificate: certificate}
 	}, nil
+}
+
+func (c *loaded) apiCertificate() (*tls.Certificate, error) {
+	if c.API.KeyFile == "" {
+		return nil, usage("api.key_file is not set: name the key's file, too, for %s", c.where("api.certificate_file"))
+	}
+	chain, err := readCertificates(c.API.CertificateFile)
+	if err != nil {
+		return nil, usage("%s: %w", c.where("api.certificate_file"), err)
+	}
+	text, err := readFile(c.API.KeyFile)
+	if err != nil {
+		return nil, usage("%s: %w", c.where("api.key_file"), err)
+	}
+	key, err := pki.ParseKey(text)
+	if err == nil && !pki.Matches(chain[0], key.Public()) {
+		err = fmt.Errorf("%s holds the key of another certificate than the one in %s", c.API.KeyFile, c.API.CertificateFile)
+	}
+	if err != nil {
+		return nil, usage("%s: %w", c.where("api.key_file"), err)
+	}
+	certificate := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, cert := range chain {
+		certificate.Certificate = append(certificate.Certificate, cert.Raw)
+	}
+	return certificate, nil
 }
