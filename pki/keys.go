@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -29,6 +30,48 @@ const (
 // KeyTypes returns every type, the preferred one first.
 func KeyTypes() []KeyType { return []KeyType{ECDSAP256, ECDSAP384, Ed25519, RSA3072, RSA4096} }
 
+// Keys makes and reads private keys, in files or in a TPM. What a file holds of one
+// in a TPM, a PEM block "TSS2 PRIVATE KEY", that chip alone can use.
+type Keys struct {
+	Type  KeyType // of new ones; zero: ECDSAP256
+	InTPM bool    // new ones are made in TPM, and stay there; they are ECDSAP256
+	TPM   *TPM    // nil: keys in one are refused, as the Icinga agent would
+}
+
+// Generate makes a new private key.
+func (k Keys) Generate() (crypto.Signer, error) {
+	if k.InTPM {
+		return k.TPM.generate()
+	}
+	return GenerateKey(cmp.Or(k.Type, ECDSAP256))
+}
+
+// Parse returns the first private key in PEM text. Of one in a TPM it is only found
+// out when it is used whether the TPM is there and knows it: see [CheckKey].
+func (k Keys) Parse(text []byte) (crypto.Signer, error) {
+	block := keyBlock(text)
+	if k.TPM != nil && block != nil && block.Type == tss2Block {
+		return k.TPM.parse(block.Bytes)
+	}
+	return ParseKey(text)
+}
+
+// ParseFile is Parse of a file that somebody has handed over: see [ParseKeyFile].
+func (k Keys) ParseFile(data []byte) (crypto.Signer, error) {
+	if block := keyBlock(data); block != nil && block.Type == tss2Block {
+		return k.Parse(data)
+	}
+	return ParseKeyFile(data)
+}
+
+// String says of what kind new keys are.
+func (k Keys) String() string {
+	if k.InTPM {
+		return string(ECDSAP256) + " in the TPM"
+	}
+	return string(cmp.Or(k.Type, ECDSAP256))
+}
+
 // GenerateKey makes a new private key. RSA keys take a second or more on a
 // small machine.
 func GenerateKey(t KeyType) (crypto.Signer, error) {
@@ -49,8 +92,11 @@ func GenerateKey(t KeyType) (crypto.Signer, error) {
 }
 
 // EncodeKey returns the key as PKCS#8 PEM ("PRIVATE KEY"), which Icinga 2 and
-// OpenSSL read for every type.
+// OpenSSL read for every type; one in a TPM as what that can load.
 func EncodeKey(key crypto.Signer) ([]byte, error) {
+	if inTPM, is := key.(*tpmKey); is {
+		return inTPM.encode()
+	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, permanentCause(err, "the private key can't be written as PKCS#8")
@@ -62,12 +108,19 @@ func EncodeKey(key crypto.Signer) ([]byte, error) {
 // PRIVATE KEY" (which Icinga 2 itself writes) and "EC PRIVATE KEY" of OpenSSL.
 // An encrypted key is an error, since Icinga's agent could not read it either.
 func ParseKey(text []byte) (crypto.Signer, error) {
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			return parseKeyBlock(block)
-		}
+	if block := keyBlock(text); block != nil {
+		return parseKeyBlock(block)
 	}
 	return nil, permanent("no PEM private key found: the file is empty, cut off, or not a key")
+}
+
+// keyBlock returns the first block that holds a private key; nil: there is none.
+func keyBlock(text []byte) *pem.Block {
+	block, rest := pem.Decode(text)
+	for block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		block, rest = pem.Decode(rest)
+	}
+	return block
 }
 
 // ParseKeyFile is [ParseKey] of a file that somebody has handed over: it may be
@@ -83,6 +136,9 @@ func ParseKeyFile(data []byte) (crypto.Signer, error) {
 }
 
 func parseKeyBlock(block *pem.Block) (crypto.Signer, error) {
+	if block.Type == tss2Block {
+		return nil, permanent("the private key is in a TPM, which the Icinga agent can't use: that reads keys in files only")
+	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, permanent("the private key is encrypted: decrypt it with `openssl pkey`, Icinga's agent needs it without a password")
 	}

@@ -17,7 +17,7 @@ var rooms = map[string][]string{
 	"enroll/secret":               {},
 	"selfservice":                 {"enroll/secret"},
 	"selfservice/selfservicetest": {},
-	"pki":                         {"enroll/secret", "pki/internal/netstring", "software.sslmate.com/src/go-pkcs12"},
+	"pki":                         {"enroll/secret", "pki/internal/netstring", "software.sslmate.com/src/go-pkcs12", "github.com/foxboron/go-tpm-keyfiles", "github.com/google/go-tpm/tpm2", "github.com/google/go-tpm/tpm2/transport"},
 	"pki/internal/netstring":      {},
 	"pki/pkitest":                 {"pki", "pki/internal/netstring"},
 	"renew":                       {"github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-hclog"},

@@ -1,0 +1,183 @@
+//go:build e2e && linux
+
+package pki_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/pki/pkitest"
+)
+
+func newTPM(t *testing.T) (*pkitest.SWTPM, pki.Keys) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tpm") // a socket's path is short
+	noError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	chip := &pkitest.SWTPM{Dir: dir}
+	noError(t, chip.Start())
+	t.Cleanup(chip.Stop)
+	return chip, pki.Keys{InTPM: true, TPM: &pki.TPM{Device: chip.Socket()}}
+}
+
+func tpm2(t *testing.T, chip *pkitest.SWTPM, name string, args ...string) {
+	t.Helper()
+	noError(t, chip.Tool(name, args...))
+}
+
+// read is the key as the next run reads it from its file.
+func read(t *testing.T, keys pki.Keys, key crypto.Signer) crypto.Signer {
+	t.Helper()
+	text, err := pki.EncodeKey(key)
+	noError(t, err)
+	key, err = keys.Parse(text)
+	noError(t, err)
+	return key
+}
+
+func generate(t *testing.T, keys pki.Keys) crypto.Signer {
+	t.Helper()
+	key, err := keys.Generate()
+	noError(t, err)
+	return read(t, keys, key)
+}
+
+// signs has the key sign what TLS, requests and certificates have signed.
+func signs(t *testing.T, key crypto.Signer) {
+	t.Helper()
+	short, long := sha256.Sum256([]byte("text")), sha512.Sum512([]byte("text"))
+	for hash, digest := range map[crypto.Hash][]byte{crypto.SHA256: short[:], crypto.SHA512: long[:]} {
+		signature, err := key.Sign(nil, digest, hash)
+		noError(t, err)
+		if !ecdsa.VerifyASN1(key.Public().(*ecdsa.PublicKey), digest, signature) {
+			t.Errorf("the signature of a %v is wrong", hash)
+		}
+	}
+}
+
+func TestAKeyInATPMIsAKey(t *testing.T) {
+	_, keys := newTPM(t)
+	key := generate(t, keys)
+	signs(t, key)
+	if !pki.InTPM(key) || pki.InTPM(newKeyOf(t, pki.ECDSAP256)) {
+		t.Error("it isn't told from one in a file")
+	}
+	cert, err := pki.RequestCertificate(key, "client", time.Now())
+	noError(t, err)
+	noError(t, cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature))
+	_, err = pki.CSR(key, "client")
+	noError(t, err)
+}
+
+// There is room for three keys, and for three sessions.
+func TestNothingStaysInTheTPM(t *testing.T) {
+	_, keys := newTPM(t)
+	for range 8 {
+		signs(t, generate(t, keys))
+		_, err := keys.TPM.ID()
+		noError(t, err)
+	}
+}
+
+func TestAnAuthValueIsAskedFor(t *testing.T) {
+	chip, keys := newTPM(t)
+	free := generate(t, keys)
+	keys.TPM.Auth = secret.New("sesame")
+	key := generate(t, keys)
+	signs(t, key)
+	tpm2(t, chip, "tpm2_dictionarylockout", "--setup-parameters", "--max-tries=2", "--recovery-time=3600", "--lockout-recovery-time=3600")
+	for _, wrong := range []secret.Text{{}, secret.New("simsalabim")} {
+		keys.TPM.Auth = wrong
+		if err := pki.CheckKey(read(t, keys, key)); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "key.tpm_auth_file") {
+			t.Errorf("with the auth value %v: %v", wrong, err)
+		}
+	}
+	keys.TPM.Auth = secret.New("sesame")
+	if err := pki.CheckKey(read(t, keys, key)); !errors.Is(err, pki.ErrTPM) || !temporary(t, err) || !strings.Contains(err.Error(), "--clear-lockout") {
+		t.Errorf("locked: %v", err)
+	}
+	signs(t, free) // others' wrong guesses don't lock it
+	tpm2(t, chip, "tpm2_dictionarylockout", "--clear-lockout")
+	signs(t, key)
+}
+
+func TestAKeyOfAnotherTPMIsLost(t *testing.T) {
+	chip, keys := newTPM(t)
+	_, others := newTPM(t)
+	key := generate(t, keys)
+	if err := pki.CheckKey(read(t, others, key)); !errors.Is(err, pki.ErrKeyLost) || errors.Is(err, pki.ErrTPM) || temporary(t, err) {
+		t.Errorf("in another TPM: %v", err)
+	}
+	id, err := keys.TPM.ID()
+	noError(t, err)
+	if other, err := others.TPM.ID(); err != nil || other == id {
+		t.Errorf("the other TPM is %q, too (%v)", other, err)
+	}
+	tpm2(t, chip, "tpm2_clear")
+	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrKeyLost) || temporary(t, err) {
+		t.Errorf("cleared: %v", err)
+	}
+	if same, err := keys.TPM.ID(); err != nil || same != id {
+		t.Errorf("cleared, it is %q and was %q (%v)", same, id, err)
+	}
+	signs(t, generate(t, keys))
+}
+
+// Windows has a password for the owner's hierarchy, and a storage key that stays.
+func TestAnOwnerWithAPassword(t *testing.T) {
+	chip, keys := newTPM(t)
+	before := generate(t, keys)
+	srk := chip.Dir + "/srk"
+	tpm2(t, chip, "tpm2_createprimary", "-C", "o", "-G", "rsa2048", "-c", srk)
+	tpm2(t, chip, "tpm2_changeauth", "-c", "owner", "mine")
+	_, err := keys.Generate()
+	if !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "tpm2_changeauth -c owner") {
+		t.Errorf("without a storage key: %v", err)
+	}
+	if err := pki.CheckKey(before); !errors.Is(err, pki.ErrTPM) || errors.Is(err, pki.ErrKeyLost) {
+		t.Errorf("a key of before: %v", err)
+	}
+	tpm2(t, chip, "tpm2_evictcontrol", "-C", "o", "-P", "mine", "-c", srk, "0x81000001")
+	tpm2(t, chip, "tpm2_flushcontext", "-t")
+	key := generate(t, keys)
+	signs(t, key)
+	tpm2(t, chip, "tpm2_clear")
+	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrKeyLost) {
+		t.Errorf("cleared: %v", err)
+	}
+}
+
+func TestSeveralUseATPMAtOnce(t *testing.T) {
+	_, keys := newTPM(t)
+	key := generate(t, keys)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := pki.CheckKey(key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestATPMThatIsGoneComesBack(t *testing.T) {
+	chip, keys := newTPM(t)
+	key := generate(t, keys)
+	chip.Stop()
+	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrTPM) || !temporary(t, err) {
+		t.Errorf("gone: %v", err)
+	}
+	noError(t, chip.Start())
+	signs(t, key)
+}

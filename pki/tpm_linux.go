@@ -1,0 +1,80 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// tpmDevice is the one that the kernel shares out to several programs.
+const tpmDevice = "/dev/tpmrm0"
+
+// tpmPatience is how long another program may have it for itself, and how long one
+// behind a socket has for an operation. The kernel has time limits of its own for a
+// device.
+const tpmPatience = 30 * time.Second
+
+func (t *TPM) name() string {
+	if t.Device == "" {
+		return tpmDevice
+	}
+	return t.Device
+}
+
+// open waits for a TPM that one program at a time can have.
+func (t *TPM) open() (device transport.TPMCloser, err error) {
+	for end := time.Now().Add(tpmPatience); ; time.Sleep(20 * time.Millisecond) {
+		device, err = t.openOnce()
+		switch {
+		case !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EAGAIN):
+			return device, err
+		case time.Now().After(end):
+			return nil, errBusyTPM
+		}
+	}
+}
+
+func (t *TPM) openOnce() (transport.TPMCloser, error) {
+	info, err := os.Stat(t.name())
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && t.Device == "" && hasOldTPM():
+		return nil, errOldTPM
+	case err != nil:
+		return nil, err
+	case info.Mode()&fs.ModeSocket != 0:
+		return openSocket(t.name())
+	case info.Mode()&fs.ModeDevice == 0:
+		return nil, fmt.Errorf("%s: %w", t.name(), errNoDevice)
+	}
+	device, err := os.OpenFile(t.name(), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return transport.FromReadWriteCloser(device), nil
+}
+
+// openSocket is for an emulator that speaks as a device does, such as swtpm with
+// --server type=unixio. Others wait until it is closed.
+func openSocket(path string) (transport.TPMCloser, error) {
+	conn, err := net.DialTimeout("unix", path, tpmPatience)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(tpmPatience)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return transport.FromReadWriteCloser(conn), nil
+}
+
+func hasOldTPM() bool {
+	version, err := os.ReadFile("/sys/class/tpm/tpm0/tpm_version_major")
+	return err == nil && strings.TrimSpace(string(version)) == "1"
+}

@@ -1,0 +1,104 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+var (
+	// ErrTPM is a TPM that can't be used, or doesn't do what it should. Temporary
+	// where that may pass.
+	ErrTPM = errors.New("the TPM can't be used")
+	// ErrKeyLost is a key that the TPM will never load again: it was cleared, or the
+	// key was made in another. Permanent.
+	ErrKeyLost = errors.New("the key is lost")
+)
+
+// Why no TPM 2.0 is to be had: what the systems' ways to one have in common. No TPM
+// is fs.ErrNotExist, and one that this account may not use fs.ErrPermission.
+var (
+	errOldTPM   = errors.New("it is a TPM 1.2")
+	errBusyTPM  = errors.New("another program has it for itself")
+	errNoDevice = errors.New("it is neither a device nor a socket")
+	errNoWay    = errors.New("not supported")
+)
+
+// badTag is how a TPM 1.2 answers a command of TPM 2.0.
+const badTag tpm2.TPMRC = 0x1e
+
+// commandError is the answer to one command: what a code means depends on that.
+type commandError struct {
+	command string
+	cause   error
+}
+
+func (e *commandError) Error() string { return e.command + ": " + e.cause.Error() }
+func (e *commandError) Unwrap() error { return e.cause }
+
+// explain says what to do about err, and whether it may pass.
+func (t *TPM) explain(err error, what string) *failure {
+	if isLost(err) {
+		return &failure{text: "the TPM doesn't know the key: it was cleared since, or the key was made in another", kind: ErrKeyLost, cause: err}
+	}
+	advice, temporary := t.advise(err)
+	return &failure{text: what + ": " + advice, kind: ErrTPM, cause: err, temporary: temporary}
+}
+
+func (t *TPM) advise(err error) (advice string, temporary bool) {
+	code, answered := errors.AsType[tpm2.TPMRC](err)
+	switch {
+	case errors.Is(err, errOldTPM), errors.Is(err, badTag):
+		return "it is a TPM 1.2, and this takes a TPM 2.0: set key.store: file", false
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("this account may not use %s: run this as root, or add the account to the device's group (tss in most distributions)", t.name()), false
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("%s isn't there: is the TPM switched on in the firmware, or given to the virtual machine? A service sees it only with PrivateDevices=no", t.name()), true
+	case errors.Is(err, errNoWay):
+		return "keys in a TPM are for Linux and Windows: set key.store: file", false
+	case errors.Is(err, errNoDevice):
+		return "set key.tpm_device to a TPM's device, or to a socket", false
+	case errors.Is(err, errBusyTPM):
+		return fmt.Sprintf("another program has %s for itself: /dev/tpmrm0 is the device for several", t.name()), true
+	case !answered:
+		return fmt.Sprintf("%s doesn't answer, or not to the end", t.name()), true
+	}
+	return adviseCode(err, code)
+}
+
+// adviseCode is for what the TPM itself has answered.
+func adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
+	switch {
+	case isRefusal(err, "Sign"):
+		return "the auth value is not the one that the key was made with: set key.tpm_auth_file to that", false
+	case isOwnersRefusal(err):
+		return "its owner hierarchy has a password, and no storage key is kept in it (at 0x81000001): take the password off (tpm2_changeauth -c owner), or have its owner put one there", false
+	case errors.Is(code, tpm2.TPMRCLockout):
+		return "the TPM is locked, after too many wrong auth values: wait for its lockout time, or run tpm2_dictionarylockout --clear-lockout", true
+	case errors.Is(code, tpm2.TPMRCHierarchy):
+		return "its owner hierarchy is switched off: switch it on in the firmware", false
+	case errors.Is(code, tpm2.TPMRCInitialize):
+		return "it was not started: whoever has made the device does that (tpm2_startup -c)", true
+	}
+	return "the TPM has refused a command", code.IsWarning()
+}
+
+// isLost recognises a key below another storage key than the chip's, or below one
+// that isn't kept there any more.
+func isLost(err error) bool {
+	return isAnswer(err, "Load", tpm2.TPMRCIntegrity) || isAnswer(err, "ReadPublic", tpm2.TPMRCHandle)
+}
+
+// isOwnersRefusal reports whether it takes a password to derive the storage key.
+func isOwnersRefusal(err error) bool { return isRefusal(err, "CreatePrimary") }
+
+func isRefusal(err error, command string) bool {
+	return isAnswer(err, command, tpm2.TPMRCAuthFail) || isAnswer(err, command, tpm2.TPMRCBadAuth)
+}
+
+func isAnswer(err error, command string, code tpm2.TPMRC) bool {
+	c, is := errors.AsType[*commandError](err)
+	return is && c.command == command && errors.Is(c.cause, code)
+}
