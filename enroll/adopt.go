@@ -25,6 +25,8 @@ type pair struct {
 	chain []*x509.Certificate // the CAs between it and ca, in its own file: peers know only ca
 	ca    *x509.Certificate   // the root behind it; nil until it is verified
 	bare  bool                // ca isn't in the file beside it
+
+	unusable error // why its key can't be used, which is in a TPM; nil: it can, as far as is known
 }
 
 // tls is the pair as it is shown to a server.
@@ -67,6 +69,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 		file := filepath.Join(n.CertsDir, n.name+".key")
 		n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("every account can read this node's private key: run: chmod o= %s", file)})
 	}
+	n.sayStore()
 	if n.state.Elsewhere && !n.registered() && n.Controller == nil {
 		n.note(Step{Name: "register", Warning: true, Text: elsewhere})
 	}
@@ -90,20 +93,26 @@ func (n *node) findPair(context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	reason := n.verify(p, roots)
-	if IsTemporary(reason) {
-		return outcome{}, reason // not valid yet, by a clock that may be wrong: no reason to replace it
+	if reason == nil {
+		p.unusable = pki.CheckKey(p.key)
+		reason = p.unusable
+	}
+	if reason != nil && (p.unusable != nil || p.isExpired(n.Now())) {
+		n.idle = p
+	}
+	if IsTemporary(reason) || errors.Is(reason, pki.ErrTPM) {
+		return outcome{}, reason // not valid yet, by a clock that may be wrong, or a TPM that is to be mended: no reason to replace it
 	}
 	if reason != nil {
-		n.expired = expiredOf(p, n.Now())
 		return warns("%s is of no use and will be replaced: %s", n.certFile(), reason)
 	}
 	p.bare = !slices.ContainsFunc(roots, p.ca.Equal)
 	n.pair = p
 	left := p.cert.NotAfter.Sub(n.Now()).Truncate(time.Hour)
 	if !n.Now().Before(n.due()) {
-		return says("%s is valid for %s more and due for renewal", n.certFile(), days(left))
+		return says("%s is valid for %s more and due for renewal%s", n.certFile(), days(left), p.inTPM())
 	}
-	return says("%s is valid until %s (%s)", n.certFile(), p.cert.NotAfter.UTC().Format(time.DateOnly), days(left))
+	return says("%s is valid until %s (%s)%s", n.certFile(), p.cert.NotAfter.UTC().Format(time.DateOnly), days(left), p.inTPM())
 }
 
 // readPair reads what is on disk for this name: only a file that can't be read
@@ -121,7 +130,7 @@ func (n *node) readPair() (*pair, []*x509.Certificate, error) {
 		return nil, nil, err
 	}
 	p := &pair{}
-	p.key, _ = pki.ParseKey(key)
+	p.key, _ = n.Keys.Parse(key)
 	if chain, err := pki.ParseCertificates(crt); err == nil {
 		p.cert = chain[0]
 		p.chain = slices.DeleteFunc(chain[1:], func(c *x509.Certificate) bool { return !c.IsCA })
@@ -142,12 +151,26 @@ func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 	return err
 }
 
-// expiredOf returns the certificate of a pair that was fine until its end came.
-func expiredOf(p *pair, now time.Time) *x509.Certificate {
-	if p.cert == nil || p.key == nil || !now.After(p.cert.NotAfter) || !pki.Matches(p.cert, p.key.Public()) {
-		return nil
+// isExpired reports whether p was fine until its end came.
+func (p *pair) isExpired(now time.Time) bool {
+	return p.cert != nil && p.key != nil && now.After(p.cert.NotAfter) && pki.Matches(p.cert, p.key.Public())
+}
+
+func (p *pair) inTPM() string {
+	if pki.InTPM(p.key) {
+		return ", its key in the TPM"
 	}
-	return p.cert
+	return ""
+}
+
+// sayStore tells of a key that was made before key.store was changed.
+func (n *node) sayStore() {
+	switch is := pki.InTPM(n.pair.key); {
+	case n.Keys.InTPM && !is:
+		n.note(Step{Name: "key", Warning: true, Text: "key.store is tpm, and this key is still in a file: icinga-enroll renew --rekey makes one in the TPM"})
+	case is && !n.Keys.InTPM:
+		n.note(Step{Name: "key", Warning: true, Text: "key.store is file, and this key is still in the TPM: icinga-enroll renew --rekey makes one in a file"})
+	}
 }
 
 // restoreCA puts back the CA's certificate, without which the agent won't start.

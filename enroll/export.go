@@ -101,6 +101,9 @@ func (e *Enroller) inForce(ctx context.Context) (*node, error) {
 }
 
 func (n *node) export(x Export) ([]byte, error) {
+	if x.Format != ExportCurl && pki.InTPM(n.pair.key) {
+		return nil, fmt.Errorf("the key of %s is in the TPM, which gives it to nobody: a program uses it there, by OpenSSL's provider tpm2, with %s as the file of its key (export --format curl)", n.name, n.keyFile())
+	}
 	switch x.Format {
 	case ExportPEM:
 		b := n.wholeBundle()
@@ -152,6 +155,9 @@ func (n *node) curlConfig() ([]byte, error) {
 		lines = append(lines, [2]string{"connect-to", net.JoinHostPort(name, port) + ":" + address})
 	}
 	var text strings.Builder
+	if pki.InTPM(n.pair.key) {
+		text.WriteString("# The key is in the TPM: curl uses it by OpenSSL's provider tpm2 (with OpenSSL 3.5; with 3.0 it can't).\n")
+	}
 	for _, line := range lines {
 		fmt.Fprintf(&text, "%s = \"%s\"\n", line[0], curlEscapes.Replace(line[1]))
 	}

@@ -143,7 +143,7 @@ func (n *node) keepKey(next *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if old, err := pki.ParseKey(text); err == nil && pki.Matches(next, old.Public()) {
+	if old, err := n.Keys.Parse(text); err == nil && pki.Matches(next, old.Public()) {
 		return nil
 	}
 	sum := sha256.Sum256(text)
@@ -180,7 +180,7 @@ func (n *node) bundle(f Files) (pki.Bundle, error) {
 		files = append(files[:len(files):len(files)], f.CA)
 	}
 	if f.Key != nil {
-		key, err := pki.ParseKeyFile(f.Key)
+		key, err := n.Keys.ParseFile(f.Key)
 		if err != nil {
 			return pki.Bundle{}, fmt.Errorf("%s: %w", cmp.Or(f.KeyName, "the key's file"), err)
 		}
@@ -256,7 +256,7 @@ func (n *node) keysHere() ([]crypto.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if key, err := pki.ParseKey(text); err == nil {
+		if key, err := n.Keys.Parse(text); err == nil {
 			keys = append(keys, key)
 		}
 	}

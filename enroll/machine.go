@@ -35,6 +35,7 @@ type boundMachine struct {
 	MachineID string       `json:"machine_id,omitempty"`
 	Hardware  string       `json:"hardware,omitempty"`
 	Instance  string       `json:"instance,omitempty"`
+	Chip      string       `json:"tpm,omitempty"`
 }
 
 func newBoundMachine(id machine.Identity) *boundMachine {
@@ -52,7 +53,7 @@ func sealMachine(id machine.Identity, salt string) *boundMachine {
 		mac.Write([]byte(text))
 		return hex.EncodeToString(mac.Sum(nil))
 	}
-	return &boundMachine{id.Kind, salt, sum(id.MachineID), sum(id.Hardware), sum(id.Instance)}
+	return &boundMachine{id.Kind, salt, sum(id.MachineID), sum(id.Hardware), sum(id.Instance), sum(id.Chip)}
 }
 
 // The identifiers, as people know them.
@@ -60,13 +61,14 @@ const (
 	idMachine  = "machine-id"
 	idHardware = "hardware UUID"
 	idInstance = "cloud instance"
+	idChip     = "TPM"
 )
 
 // compare returns the identifiers that both machines have, and those of them
 // that differ.
 func (b *boundMachine) compare(now *boundMachine) (both, differ []string) {
 	for _, id := range []struct{ name, was, is string }{
-		{idMachine, b.MachineID, now.MachineID}, {idHardware, b.Hardware, now.Hardware}, {idInstance, b.Instance, now.Instance},
+		{idMachine, b.MachineID, now.MachineID}, {idHardware, b.Hardware, now.Hardware}, {idInstance, b.Instance, now.Instance}, {idChip, b.Chip, now.Chip},
 	} {
 		if id.was == "" || id.is == "" {
 			continue
@@ -84,23 +86,32 @@ func (b *boundMachine) compare(now *boundMachine) (both, differ []string) {
 // What decides is what a copy can't keep. A container has nothing but its
 // machine-id, and what a container was is known by nothing else. A virtual
 // machine's copy keeps the machine-id and gets another UUID; where the
-// hypervisor gives none, its cloud or at last the machine-id tell. Of a physical
-// machine a single part may be new (a mainboard, an installation): only two make
-// it another. What isn't known of either tells nothing.
+// hypervisor gives none, its cloud or at last the machine-id tell, and the TPM,
+// though only that it is another: a copy may have been given that, too. Of a physical
+// machine a single part may be new (a mainboard, with its UUID and its TPM, or an
+// installation): only two make it another. What isn't known of either tells nothing.
 func (b *boundMachine) isAnother(now *boundMachine) bool {
 	both, differ := b.compare(now)
 	switch {
 	case b.Kind == machine.Container || now.Kind == machine.Container:
 		return slices.Contains(differ, idMachine)
 	case now.Kind == machine.Physical:
-		return len(differ) >= 2
+		return parts(differ) >= 2
 	}
-	for _, decisive := range []string{idHardware, idInstance, idMachine} {
+	for _, decisive := range []string{idHardware, idInstance} {
 		if slices.Contains(both, decisive) {
 			return slices.Contains(differ, decisive)
 		}
 	}
-	return false
+	return slices.Contains(differ, idMachine) || slices.Contains(differ, idChip)
+}
+
+// parts counts what has changed of a physical machine.
+func parts(differ []string) int {
+	if slices.Contains(differ, idHardware) && slices.Contains(differ, idChip) {
+		return len(differ) - 1
+	}
+	return len(differ)
 }
 
 // isSomebody reports whether there is anything in the state that a copy must not use.
@@ -148,7 +159,7 @@ func (b *boundMachine) orAsBefore(was *boundMachine) *boundMachine {
 	for _, id := range []struct {
 		is  *string
 		was string
-	}{{&merged.MachineID, was.MachineID}, {&merged.Hardware, was.Hardware}, {&merged.Instance, was.Instance}} {
+	}{{&merged.MachineID, was.MachineID}, {&merged.Hardware, was.Hardware}, {&merged.Instance, was.Instance}, {&merged.Chip, was.Chip}} {
 		if *id.is == "" {
 			*id.is = id.was
 		}

@@ -10,6 +10,10 @@ func TestAnotherMachine(t *testing.T) {
 	id := func(kind machine.Kind, machineID, hardware, instance string) machine.Identity {
 		return machine.Identity{Kind: kind, MachineID: machineID, Hardware: hardware, Instance: instance}
 	}
+	withChip := func(id machine.Identity, chip string) machine.Identity {
+		id.Chip = chip
+		return id
+	}
 	const p, v, c = machine.Physical, machine.Virtual, machine.Container
 	for _, row := range []struct {
 		name     string
@@ -30,6 +34,13 @@ func TestAnotherMachine(t *testing.T) {
 		{"virtual with a machine-id alone", id(v, "a", "", ""), id(v, "b", "", ""), true},
 		{"an account that may not read the UUID", id(v, "a", "A", ""), id(v, "a", "", ""), false},
 		{"before the machine-id was set", id(v, "", "", ""), id(v, "a", "A", ""), false},
+		{"physical, with another mainboard and its TPM", withChip(id(p, "a", "A", ""), "x"), withChip(id(p, "a", "B", ""), "y"), false},
+		{"an image on another physical one that has no UUID of its own", withChip(id(p, "a", "", ""), "x"), withChip(id(p, "b", "", ""), "y"), true},
+		{"a TPM that its firmware has made anew", withChip(id(p, "a", "A", ""), "x"), withChip(id(p, "a", "A", ""), "y"), false},
+		{"virtual, with a TPM made anew", withChip(id(v, "a", "A", ""), "x"), withChip(id(v, "a", "A", ""), "y"), false},
+		{"a virtual copy for an account that may not read the UUID", withChip(id(v, "a", "", ""), "x"), withChip(id(v, "a", "", ""), "y"), true},
+		{"a virtual copy that was given its original's TPM", withChip(id(v, "a", "", ""), "x"), withChip(id(v, "b", "", ""), "x"), true},
+		{"a TPM that doesn't answer", withChip(id(v, "a", "", ""), "x"), id(v, "a", "", ""), false},
 		{"a container copied", id(c, "a", "", ""), id(c, "b", "", ""), true},
 		{"a container started anew", id(c, "a", "", ""), id(c, "a", "", ""), false},
 		{"a container without a machine-id", id(c, "", "", ""), id(c, "", "", ""), false},

@@ -38,7 +38,7 @@ type node struct {
 	name    string                  // this node's name, once identity has found it
 	naming  *selfservice.Parameters // what the Director says about names, once it was asked
 	pair    *pair                   // the certificate in force
-	expired *x509.Certificate       // the one in place, where it has come to its end
+	idle    *pair                   // the one in place, where it has come to its end or its key can't be used
 	request *request                // the request for the next one
 	steps   []Step
 

@@ -102,7 +102,7 @@ func (n *node) keyFile() string { return filepath.Join(n.CertsDir, n.name+".key"
 func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	text, err := n.certs.ReadFile(n.name + ".key")
 	if err == nil {
-		key, err := pki.ParseKey(text)
+		key, err := n.Keys.Parse(text)
 		if err != nil {
 			return nil, outcome{}, fmt.Errorf("%s is there and is not replaced, but is of no use: %w; move it away if nobody needs it", n.keyFile(), err)
 		}
@@ -112,7 +112,7 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, outcome{}, err
 	}
-	key, err := pki.GenerateKey(n.keyType())
+	key, err := n.Keys.Generate()
 	if err != nil {
 		return nil, outcome{}, err
 	}
@@ -123,7 +123,7 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	if err := n.writeBeside(n.name+".key", text, 0o600); err != nil {
 		return nil, outcome{}, err
 	}
-	out, err := changed("%s, new, %s", n.keyType(), n.keyFile())
+	out, err := changed("%s, new, %s", n.Keys, n.keyFile())
 	return key, out, err
 }
 

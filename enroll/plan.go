@@ -31,7 +31,7 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	}
 	switch {
 	case n.pair == nil:
-		would("generate a key (%s) and ask the CA for a certificate%s", n.keyType(), n.byTicket())
+		would("generate a key (%s) and ask the CA for a certificate%s", n.Keys, n.byTicket())
 		would("write %s, %s and %s to %s", n.name+".key", n.name+".crt", caFile, n.CertsDir)
 	case n.rekeyWaits():
 		would("present the request for a new key again, which waits for approval")

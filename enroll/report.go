@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"cmp"
-	"crypto/x509"
 	"errors"
 	"time"
 
@@ -38,7 +37,18 @@ type Certificate struct {
 	NotAfter    time.Time `json:"not_after"`
 	Fingerprint string    `json:"fingerprint"` // SHA-256 of the certificate, in hex
 	File        string    `json:"file"`
+	KeyStore    KeyStore  `json:"key_store,omitempty"` // of its private key
+	Unusable    string    `json:"unusable,omitempty"`  // why its private key can't be used; "": it can
 }
+
+// KeyStore is where a private key is.
+type KeyStore string
+
+// Where a private key may be.
+const (
+	InFile KeyStore = "file"
+	InTPM  KeyStore = "tpm"
+)
 
 // Waiting is a request that waits for approval.
 type Waiting struct {
@@ -92,15 +102,23 @@ func (r Report) Missed() error {
 	return nil
 }
 
-func describe(cert *x509.Certificate, file string) *Certificate {
-	return &Certificate{
-		Subject:     cert.Subject.CommonName,
-		Issuer:      cert.Issuer.CommonName,
-		NotBefore:   cert.NotBefore.UTC(),
-		NotAfter:    cert.NotAfter.UTC(),
-		Fingerprint: pki.Fingerprint(cert),
+func (p *pair) describe(file string) *Certificate {
+	c := &Certificate{
+		Subject:     p.cert.Subject.CommonName,
+		Issuer:      p.cert.Issuer.CommonName,
+		NotBefore:   p.cert.NotBefore.UTC(),
+		NotAfter:    p.cert.NotAfter.UTC(),
+		Fingerprint: pki.Fingerprint(p.cert),
 		File:        file,
+		KeyStore:    InFile,
 	}
+	if pki.InTPM(p.key) {
+		c.KeyStore = InTPM
+	}
+	if p.unusable != nil {
+		c.Unusable = p.unusable.Error()
+	}
+	return c
 }
 
 // notBegun is the report of a run that could not take the state folder.
@@ -128,10 +146,10 @@ func (n *node) report(err error) Report {
 	}
 	switch {
 	case n.pair != nil:
-		r.Certificate = describe(n.pair.cert, n.certFile())
+		r.Certificate = n.pair.describe(n.certFile())
 		r.Next, r.Unrenewable = n.due(), n.isUnrenewable()
-	case n.expired != nil:
-		r.Certificate = describe(n.expired, n.certFile())
+	case n.idle != nil:
+		r.Certificate = n.idle.describe(n.certFile())
 	}
 	if !n.keyAccepted() {
 		r.KeyRejected = n.state.KeyRejected

@@ -45,7 +45,7 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 	if !isNew {
 		return says("as prepared before")
 	}
-	return changed("%s, new, in %s", n.keyType(), filepath.Join(n.StateDir, requestKey))
+	return changed("%s, new, in %s", n.Keys, filepath.Join(n.StateDir, requestKey))
 }
 
 // takeRequest has a request in n.request: the one that waits, or a new one.
@@ -68,13 +68,6 @@ func (n *node) checkRoom() error {
 	return n.room
 }
 
-func (n *node) keyType() pki.KeyType {
-	if n.KeyType == "" {
-		return pki.ECDSAP256
-	}
-	return n.KeyType
-}
-
 // readRequest returns nil where there is no request for this name that can
 // be used. A waiting request is used whatever its key's type is.
 func (n *node) readRequest() (*request, error) {
@@ -92,7 +85,7 @@ func (n *node) readRequest() (*request, error) {
 }
 
 func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
-	key, err := pki.ParseKey(keyPEM)
+	key, err := n.Keys.Parse(keyPEM)
 	if err != nil {
 		return nil
 	}
@@ -100,12 +93,15 @@ func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
 	if err != nil || certs[0].Subject.CommonName != n.name || !pki.Matches(certs[0], key.Public()) {
 		return nil
 	}
+	if errors.Is(pki.CheckKey(key), pki.ErrKeyLost) {
+		return nil // its certificate would be of no use
+	}
 	return &request{key, certs[0]}
 }
 
 // newRequest writes the certificate last: readRequest takes no key without it.
 func (n *node) newRequest() error {
-	key, err := pki.GenerateKey(n.keyType())
+	key, err := n.Keys.Generate()
 	if err != nil {
 		return err
 	}

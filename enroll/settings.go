@@ -43,7 +43,7 @@ type Settings struct {
 	Hooks      Hooks // whom to tell of a change
 	Agent      AgentSettings
 
-	KeyType pki.KeyType // zero: pki.ECDSAP256
+	Keys pki.Keys // of which kind new keys are, and where
 
 	// APIClient: the certificate is a program's that uses the Icinga 2 API. No
 	// host is registered for it, and no host and no endpoint may have its name.

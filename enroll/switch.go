@@ -54,7 +54,7 @@ func (n *node) completeSwitch(context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	p, ca, err := parseJournal(journal)
+	p, ca, err := n.parseJournal(journal)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%s is damaged, remove it: %w", filepath.Join(n.StateDir, switchFile), err)
 	}
@@ -134,12 +134,12 @@ func (n *node) settleSwitch(p *pair) error {
 	return n.dir.Remove(switchFile)
 }
 
-func parseJournal(journal []byte) (*pair, []*x509.Certificate, error) {
+func (n *node) parseJournal(journal []byte) (*pair, []*x509.Certificate, error) {
 	block, rest := pem.Decode(journal)
 	if block == nil {
 		return nil, nil, errors.New("it holds no key")
 	}
-	key, err := pki.ParseKey(pem.EncodeToMemory(block))
+	key, err := n.Keys.Parse(pem.EncodeToMemory(block))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,6 @@ import (
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
-	"icinga-enroll/platform/machine"
 	"icinga-enroll/selfservice"
 )
 
@@ -117,7 +116,6 @@ func (c *loaded) settings() (enroll.Settings, error) {
 			PostRenew: c.Hooks.PostRenew, OnFailure: c.Hooks.OnFailure, Run: platform.Run,
 		},
 		Agent:       c.agentSettings(),
-		KeyType:     pki.KeyType(c.Key.Type),
 		Reregister:  c.Director.Reregister,
 		ClonePolicy: enroll.ClonePolicy(c.ClonePolicy),
 		StateDir:    c.Paths.State,
@@ -126,6 +124,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 	return s, errors.Join(
 		c.checkInstance(),
 		c.readProfile(&s),
+		c.readKeys(&s),
 		c.checkHost(),
 		c.readVars(&s),
 		c.checkChoices(),
@@ -381,7 +380,7 @@ func (c *loaded) machine() enroll.Machine {
 		Hostname: platform.Hostname,
 		FQDN:     platform.FQDN,
 		Resolve:  platform.Resolve,
-		Identify: machine.Identify,
+		Identify: c.identify,
 		Addresses: func(ctx context.Context) (v4, v6 netip.Addr, err error) {
 			u, err := url.Parse(c.Director.URL)
 			if err != nil {

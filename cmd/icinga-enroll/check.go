@@ -38,7 +38,7 @@ func newCheck() *cobra.Command {
 read and asks no server.
 
 CRITICAL: no certificate, another than the last run has seen, or it ends within
-7 days; the Director doesn't know the host key any more; the state is another
+7 days; its key is in a TPM that was cleared, is gone or refuses; the Director doesn't know the host key any more; the state is another
 machine's (clone detected); the service is enabled but doesn't run. WARNING: it
 ends within 14 days; renewal has failed for over 24 hours; the request waits for
 approval. --warning and --critical take ranges of days left, as the Monitoring
@@ -164,6 +164,9 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 	if bad != "" {
 		raise(stateCritical, "%s%s", bad, because(s))
 	}
+	if c := s.Certificate; c != nil && c.Unusable != "" {
+		raise(stateCritical, "%s", c.Unusable)
+	}
 	if c := s.Certificate; c != nil {
 		left := int(c.NotAfter.Sub(now).Hours() / 24)
 		if now.After(c.NotAfter) {
@@ -172,6 +175,9 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		v.perfdata = fmt.Sprintf("days_left=%d;%s;%s", left, limits.warning.text, limits.critical.text)
 		if v.state == stateOK {
 			v.text += fmt.Sprintf("certificate valid for %d days, until %s", left, c.NotAfter.UTC().Format(time.DateOnly))
+			if c.KeyStore == enroll.InTPM {
+				v.text += ", its key in the TPM"
+			}
 		}
 		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
 	}

@@ -36,6 +36,8 @@ func TestLab(t *testing.T) {
 		"agent":    func(ts *testscript.TestScript, _ bool, args []string) { cmdAgent(ts, program, args) },
 		"lab":      func(ts *testscript.TestScript, neg bool, args []string) { cmdLab(ts, neg, program, args) },
 		"basket":   func(ts *testscript.TestScript, _ bool, args []string) { cmdBasket(ts, program, args) },
+		"tpm":      chips{}.cmd,
+		"keys":     cmdKeys,
 		"onlist":   func(ts *testscript.TestScript, _ bool, args []string) { cmdOnList(ts, program, args) },
 	})
 }

@@ -68,9 +68,13 @@ type config struct {
 		KeyFile         string `koanf:"key_file" usage:"the client certificate's key (PEM)"`
 	} `koanf:"api"`
 	Key struct {
-		Type  string `koanf:"type" oneof:"ecdsa-p256 ecdsa-p384 ed25519 rsa-3072 rsa-4096" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
-		Owner string `koanf:"owner" usage:"account that the files of an API client, and their folder, belong to; default: the folder's"`
-		Group string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
+		Type        string `koanf:"type" oneof:"ecdsa-p256 ecdsa-p384 ed25519 rsa-3072 rsa-4096" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
+		Store       string `koanf:"store" oneof:"file tpm" usage:"where an API client's new keys are: file, or tpm (a TPM 2.0, which they never leave)"`
+		TPMDevice   string `koanf:"tpm_device" usage:"the TPM: a device, or the socket of an emulator; default: the system's own"`
+		TPMAuth     string `koanf:"tpm_auth" secret:"yes" usage:"auth value of keys in the TPM; default: they have none"`
+		TPMAuthFile string `koanf:"tpm_auth_file" usage:"file that holds the auth value of keys in the TPM"`
+		Owner       string `koanf:"owner" usage:"account that the files of an API client, and their folder, belong to; default: the folder's"`
+		Group       string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
 	} `koanf:"key"`
 	Paths struct {
 		State string `koanf:"state" usage:"folder of icinga-enroll's own state"`
@@ -110,6 +114,7 @@ func defaults(paths platform.Paths) map[string]any {
 		"clone_policy":          string(enroll.CloneReenroll),
 		"ca.ticket":             "self-service",
 		"key.type":              string(pki.ECDSAP256),
+		"key.store":             string(enroll.InFile),
 		"paths.state":           paths.State,
 		"paths.certs":           paths.Certs,
 		"agent.manage":          "auto",

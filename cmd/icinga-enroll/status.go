@@ -100,6 +100,7 @@ func printStatus(w io.Writer, s enroll.Status, bad string, now time.Time) error 
 		row("  issuer", "%s", c.Issuer)
 		row("  valid", "%s to %s", c.NotBefore.Format(time.DateTime), c.NotAfter.Format(time.DateTime))
 		row("  left", "%s", bar(*c, now))
+		row("  key", "%s", keyOf(*c))
 	}
 	if p := s.Pending; p != nil {
 		row("pending", "since %s, fingerprint %s", p.Since.Format(time.DateTime), p.Fingerprint)
@@ -113,6 +114,15 @@ func printStatus(w io.Writer, s enroll.Status, bad string, now time.Time) error 
 	row("next step", "%s", s.NextStep)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// keyOf says where the certificate's key is, and what is wrong with it.
+func keyOf(c enroll.Certificate) string {
+	where := map[enroll.KeyStore]string{enroll.InFile: "in a file", enroll.InTPM: "in the TPM"}[c.KeyStore]
+	if c.Unusable != "" {
+		where += "; " + c.Unusable
+	}
+	return orNone(where)
 }
 
 // standing is the state, and what has become of the certificate since.

@@ -26,6 +26,7 @@ type Identity struct {
 	MachineID string // of the installed system: a copy of the disk has it, too
 	Hardware  string // the UUID that the firmware or the hypervisor gives; see canonicalUUID
 	Instance  string // the cloud's name for this instance
+	Chip      string // its TPM's name, where a key is kept in that; Identify doesn't ask it
 }
 
 // placeholders are the UUIDs that vendors ship where each machine should have

@@ -34,14 +34,14 @@ func TestIdentifyLinux(t *testing.T) {
 	}{
 		"physical": {
 			files: map[string]string{"etc/machine-id": id, "sys/class/dmi/id/product_uuid": uuid, "proc/cpuinfo": "flags\t\t: fpu\n"},
-			want:  Identity{Physical, id, canonical, ""},
+			want:  Identity{Kind: Physical, MachineID: id, Hardware: canonical},
 		},
 		"virtual": {
 			files: map[string]string{
 				"etc/machine-id": id, "sys/class/dmi/id/product_uuid": uuid, "proc/cpuinfo": guest, "sys/class/dmi/id/sys_vendor": vendor,
 				"var/lib/cloud/data/instance-id": "i-1",
 			},
-			want: Identity{Virtual, id, canonical, "i-1"},
+			want: Identity{Kind: Virtual, MachineID: id, Hardware: canonical, Instance: "i-1"},
 		},
 		"container: the hardware is the host's": {
 			files: map[string]string{"etc/machine-id": id, "sys/class/dmi/id/product_uuid": uuid, "run/systemd/container": "lxc"},

@@ -149,7 +149,8 @@ helper_ticket() {
 
 # sign-cert makes what Icinga's CA would have made some days ago: no requested
 # extensions, CA:FALSE, the CN as the only DNS name, a serial of 20 bytes. A
-# negative DAYS_LEFT makes an expired one, a negative DAYS_PAST a future one.
+# negative DAYS_LEFT makes an expired one, a negative DAYS_PAST a future one. The
+# key's file may be that of a request instead, for a key that openssl can't use.
 helper_sign_cert() {
 	want $# 5
 	local cn=$1 key=$2 days_past=$3 days_left=$4 out=$5 work now status=0
@@ -158,7 +159,11 @@ helper_sign_cert() {
 	: >"$work/index"
 	openssl rand -hex 20 | sed 's/^./4/' >"$work/serial"
 	render sign-cert.cnf "$work/cnf"
-	openssl req -new -key "$key" -subj "/" -out "$work/csr"
+	if grep -q 'BEGIN CERTIFICATE REQUEST' "$key"; then
+		cp "$key" "$work/csr"
+	else
+		openssl req -new -key "$key" -subj "/" -out "$work/csr"
+	fi
 	openssl ca -batch -notext -config "$work/cnf" -cert "$LAB_DIR/master/data/ca/ca.crt" \
 		-keyfile "$LAB_DIR/master/data/ca/ca.key" -in "$work/csr" -subj "/CN=$cn" \
 		-startdate "$(openssl_date $((now - days_past * 86400)))" \

@@ -11,6 +11,7 @@ PACKAGES=(
 	mariadb-server-core mariadb-client-core
 	nginx libnginx-mod-stream
 	curl openssl python3-requests default-jre-headless
+	swtpm tpm2-tools
 )
 
 packages_up() {

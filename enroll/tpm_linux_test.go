@@ -1,0 +1,87 @@
+package enroll_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
+)
+
+// newTPMClient is an API client with a certificate for a key in a TPM that is gone.
+func newTPMClient(t *testing.T) *node {
+	t.Helper()
+	n := newNode(t)
+	asClient(n, nil)
+	n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: filepath.Join(t.TempDir(), "gone")}}
+	text := []byte(read(t, "../pki/testdata/tss2.key"))
+	key, err := n.Keys.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := n.authority.ca.Sign(key.Public(), nodeName, time.Now().Add(-day), time.Now().Add(300*day))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, data := range map[string][]byte{n.cert(".key"): text, n.cert(".crt"): pemOf(cert), filepath.Join(n.CertsDir, "ca.crt"): pemOf(n.authority.ca.Certificate())} {
+		if err := errors.Join(os.MkdirAll(n.CertsDir, 0o700), os.WriteFile(file, data, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// A TPM that is gone may come back, with the key: another one would be for nothing.
+func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
+	n := newTPMClient(t)
+	before := read(t, n.cert(".key"))
+	_, err := n.Ensure(t.Context())
+	if !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) {
+		t.Fatalf("got %v", err)
+	}
+	if len(n.authority.asked) > 0 || read(t, n.cert(".key")) != before || exists(n.state("request.key")) {
+		t.Errorf("another key was asked for, of %v", n.authority.asked)
+	}
+	s, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || s.State != enroll.Failed || s.LastError == nil || s.LastError.Kind != enroll.KindTemporary {
+		t.Fatalf("the status is %+v, %v", s, err)
+	}
+	if c := s.Certificate; c == nil || c.KeyStore != enroll.InTPM || !strings.Contains(c.Unusable, "isn't there") {
+		t.Errorf("the certificate in it is %+v", c)
+	}
+}
+
+// The Icinga agent reads files only.
+func TestAnAgentsKeyIsInNoTPM(t *testing.T) {
+	n := newTPMClient(t)
+	n.APIClient, n.Enroller.Director, n.Tickets, n.Keys = false, n.director, nil, pki.Keys{}
+	n.mustEnsure(t)
+	if text := read(t, n.cert(".key")); strings.Contains(text, "TSS2") {
+		t.Errorf("the key is\n%s", text)
+	}
+}
+
+// One that was made before key.store was changed is used until it is replaced.
+func TestTheKeysStoreIsTold(t *testing.T) {
+	n := newNode(t)
+	asClient(n, nil)
+	n.mustEnsure(t)
+	n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{}}
+	r := n.mustEnsure(t)
+	if r.Changed || r.Certificate.KeyStore != enroll.InFile || !said(r, "key.store is tpm, and this key is still in a file") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func said(r enroll.Report, text string) bool {
+	for _, s := range r.Steps {
+		if s.Warning && strings.Contains(s.Text, text) {
+			return true
+		}
+	}
+	return false
+}
