@@ -22,6 +22,9 @@ type TPM struct {
 	Auth   secret.Text // the auth value of keys that are made; zero: they have none
 }
 
+// TPMDevice is Linux's own: the kernel shares it out to several programs.
+const TPMDevice = "/dev/tpmrm0"
+
 // MaxTPMAuth is how many bytes an auth value has at most.
 const MaxTPMAuth = 32
 

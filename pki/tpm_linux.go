@@ -13,9 +13,6 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// tpmDevice is the one that the kernel shares out to several programs.
-const tpmDevice = "/dev/tpmrm0"
-
 // tpmPatience is how long another program may have it for itself, and how long one
 // behind a socket has for an operation. The kernel has time limits of its own for a
 // device.
@@ -23,7 +20,7 @@ const tpmPatience = 30 * time.Second
 
 func (t *TPM) name() string {
 	if t.Device == "" {
-		return tpmDevice
+		return TPMDevice
 	}
 	return t.Device
 }

@@ -61,7 +61,7 @@ func (t *TPM) advise(err error) (advice string, temporary bool) {
 	case errors.Is(err, errNoDevice):
 		return "set key.tpm_device to a TPM's device, or to a socket", false
 	case errors.Is(err, errBusyTPM):
-		return fmt.Sprintf("another program has %s for itself: /dev/tpmrm0 is the device for several", t.name()), true
+		return fmt.Sprintf("another program has %s for itself: %s is the device for several", t.name(), TPMDevice), true
 	case !answered:
 		return fmt.Sprintf("%s doesn't answer, or not to the end", t.name()), true
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"strings"
+
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform/machine"
@@ -39,6 +42,15 @@ func (c *loaded) checkNoTPM() error {
 		}
 	}
 	return nil
+}
+
+// devices are those that "run" opens. An emulator's socket is none.
+func (c *loaded) devices() []string {
+	device := cmp.Or(c.Key.TPMDevice, pki.TPMDevice)
+	if !c.inTPM() || !strings.HasPrefix(device, "/dev/") {
+		return nil
+	}
+	return []string{device}
 }
 
 // identify has the chip tell which it is where keys are in it.

@@ -97,6 +97,7 @@ func (c *loaded) service(file string) service.Config {
 		Arguments:   append(c.instance.arguments(file), "run"),
 		WritePaths:  c.writePaths(),
 		OtherPaths:  c.otherPaths(),
+		Devices:     c.devices(),
 	}
 }
 

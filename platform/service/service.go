@@ -32,6 +32,9 @@ type Config struct {
 	// OtherPaths are folders of other programs that it writes to, too. They may
 	// appear later: from the next start of the service on they can be written.
 	OtherPaths []string
+	// Devices are those that the service opens. Only systemd asks for them, too: it
+	// hides all others but those like /dev/null.
+	Devices []string
 }
 
 // State is what a service manager says of a service.

@@ -50,7 +50,19 @@ func fillUnit(template string, c Config) (string, error) {
 		"@PROGRAM@", words[0],
 		"@EXEC@", strings.Join(words, " "),
 		"@WRITE@", strings.Join(folders, " "),
-	).Replace(strings.ReplaceAll(template, "@SANDBOX@\n", sandbox)), nil
+	).Replace(strings.ReplaceAll(template, "@SANDBOX@\n", c.sandbox())), nil
+}
+
+// sandbox is that of all units, open for the devices.
+func (c Config) sandbox() string {
+	if len(c.Devices) == 0 {
+		return sandbox
+	}
+	devices := "PrivateDevices=no\nDevicePolicy=closed\n"
+	for _, device := range c.Devices {
+		devices += "DeviceAllow=" + quoteUnit(device) + " rw\n"
+	}
+	return strings.Replace(sandbox, "PrivateDevices=yes\n", devices, 1)
 }
 
 // quoteUnit makes one word of s, for systemd's splitting and its specifiers.

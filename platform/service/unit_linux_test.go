@@ -45,6 +45,15 @@ func TestUnitQuotes(t *testing.T) {
 	}
 }
 
+func TestUnitWithADevice(t *testing.T) {
+	c := example
+	c.Devices = []string{"/dev/tpmrm0"}
+	text, err := unit(c)
+	if err != nil || strings.Contains(text, "PrivateDevices=yes") || !strings.Contains(text, "\nPrivateDevices=no\nDevicePolicy=closed\nDeviceAllow=/dev/tpmrm0 rw\n") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+}
+
 func TestProgramThatSystemdCantStart(t *testing.T) {
 	c := example
 	c.Executable = "/opt/$x/icinga-enroll"
