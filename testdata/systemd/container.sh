@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# A container with an init system of its own. Who uses it sets KIND, and NETWORK
-# to nothing where the container is to reach this machine's loopback, and defines
-# is_up (has it booted?) and logs (what to show after a failure).
+# A container with an init system of its own. Who uses it sets KIND, PROGRAM where
+# the program is to be in it from the start, and NETWORK to nothing where the
+# container is to reach this machine's loopback, and defines is_up (has it booted?)
+# and logs (what to show after a failure).
 
 [ "$(id -u)" -eq 0 ] || { echo "this needs root" >&2; exit 1; }
 CACHE=${CACHE:-/var/tmp/icinga-enroll-systemd}
@@ -84,10 +85,15 @@ base() {
 	ok "the root was made"
 }
 
-# copy_root makes the root of this run, with the program and a configuration.
+# copy_root makes the root of this run.
 copy_root() {
 	ROOT=$(mktemp -d "$CACHE/run.XXXXXX")
 	cp -a --reflink=auto "$CACHE/$KIND/." "$ROOT"
+	[ -z "${PROGRAM:-}" ] || install_program
+}
+
+# install_program puts PROGRAM into it, and a configuration.
+install_program() {
 	install -m 0755 "$PROGRAM" "$ROOT/usr/bin/icinga-enroll"
 	install -d "$ROOT/etc/icinga-enroll" "$ROOT/etc/credstore"
 	# Nobody answers: the container's network has no other end.

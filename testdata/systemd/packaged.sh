@@ -5,7 +5,8 @@
 . "$("$LAB" env)"
 CERT=/var/lib/icinga2/certs/$NAME.crt
 
-dpkg_() { inside env DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io "$@"; }
+# Without a person to ask, what is edited stays.
+dpkg_() { inside env DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io --force-confold "$@"; }
 
 # takes_packages OLDER NEWER puts them into the root.
 takes_packages() {
@@ -19,6 +20,7 @@ takes_packages() {
 configures() {
 	local key=${1:-/etc/credstore/template-key}
 	install -m 0644 "$LAB_DIRECTOR_CA_FILE" "$ROOT/srv/director-ca.crt"
+	install -d "$ROOT${key%/*}"
 	(umask 077 && printf '%s\n' "$LAB_TEMPLATE_KEY" >"$ROOT$key")
 	cat >"$ROOT.config" <<-YAML
 		director:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A container whose init system knows services by scripts. Who uses it has sourced
-# container.sh and set KIND to openrc or sysv.
+# container.sh and set KIND to openrc, apk (OpenRC with what apk needs) or sysv.
 # shellcheck disable=SC2016 # the inner shells expand it
 
 # The last script of a boot is one of ours.
@@ -8,7 +8,7 @@ is_up() { inside test -e /run/booted; }
 
 logs() { inside sh -c 'tail -n 30 /var/log/icinga-enroll*.log'; }
 
-# worker prints the ids of the processes of the program, whose file may be replaced.
+# worker prints the ids of the program's processes; its file may be replaced.
 worker() { inside sh -c 'for p in /proc/[0-9]*; do case $(readlink "$p/exe") in /usr/bin/icinga-enroll*) echo "${p#/proc/}" ;; esac; done'; }
 works() { [ -n "$(worker)" ]; }
 works_anew() { works && [ "$(worker)" != "$1" ]; }
@@ -17,6 +17,7 @@ works_anew() { works && [ "$(worker)" != "$1" ]; }
 script_container() {
 	case $KIND in
 		openrc) container sysvinit-core,openrc,initscripts,procps ;;
+		apk) container sysvinit-core,openrc,initscripts,procps,libssl3,zlib1g ;;
 		sysv) container sysvinit-core,sysv-rc,initscripts,procps ;;
 		*) fail "no such kind: $KIND" ;;
 	esac
