@@ -47,7 +47,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 	defer n.close()
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
-		{name: "machine", do: n.sameMachine},
+		{name: "machine", do: n.stillSameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
 		{name: "name", do: n.freeName},

@@ -41,7 +41,7 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 	var key crypto.Signer
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
-		{name: "machine", do: n.sameMachine},
+		{name: "machine", do: n.stillSameMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "identity", do: n.onlyName},
 		{name: "name", do: n.freeName},
@@ -49,6 +49,16 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 		{name: "request", do: func(context.Context) (outcome, error) { return n.writeCSR(key, subject) }},
 	})
 	return Prepared{n.name, n.keyFile(), filepath.Join(n.CertsDir, n.name+".csr")}, err
+}
+
+// stillSameMachine is sameMachine for what asks no server: only Ensure makes a
+// machine of its own of a copy.
+func (n *node) stillSameMachine(ctx context.Context) (outcome, error) {
+	out, err := n.sameMachine(ctx)
+	if errors.Is(err, ErrClone) {
+		err = fmt.Errorf("%w. If it is a copy: give it a name of its own, and run icinga-enroll once or, where that reaches no server, move %s away", err, n.StateDir)
+	}
+	return out, err
 }
 
 // checkSubject refuses what no CA would sign: RFC 5280 gives each 64 characters.
