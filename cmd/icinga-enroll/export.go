@@ -43,6 +43,7 @@ holds paths only, and stays true. No server is asked.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&format, "format", "", "pem, pkcs12 or curl")
+	completeChoices(cmd, "format", []string{"pem", "pkcs12", "curl"})
 	flags.StringVar(&x.File, "out", "", "`file` to write, which must not be there without --replace")
 	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one; it is its owner's alone again")
 	flags.StringVar(&password, "password-file", "", "`file` that holds the password for pkcs12")

@@ -85,9 +85,9 @@ func TestManualHasEverything(t *testing.T) {
 
 // The completion of a shell asks the program itself.
 func TestCompletion(t *testing.T) {
-	for typed, want := range map[string]string{"re": "renew", "renew --d": "--due", "service st": "start", "config s": "schema"} {
+	for typed, want := range map[string]string{"re": "renew", "renew --d": "--due", "service st": "start", "config s": "schema", "export --format p": "pkcs12", "once --key-type e": "ed25519", "once --clone-policy ": "reenroll"} {
 		var out, debug bytes.Buffer
-		if code := run(t.Context(), append([]string{"__complete"}, strings.Fields(typed)...), &out, &debug); code != exitOK {
+		if code := run(t.Context(), append([]string{"__complete"}, strings.Split(typed, " ")...), &out, &debug); code != exitOK {
 			t.Fatal(code, &debug)
 		}
 		if !strings.Contains("\n"+out.String(), "\n"+want) {

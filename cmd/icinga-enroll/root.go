@@ -123,5 +123,6 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newCSR(), newImport(), newExport(), newWhoAmI(), newLeave(), newSeal(), newAcceptMachine(), newDemo(), newVersion())
 	root.AddCommand(verbsOfSystem()...)
+	completeFlags(root)
 	return root
 }
