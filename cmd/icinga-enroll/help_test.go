@@ -101,6 +101,9 @@ func violations(path string, s schema, value any) []string {
 	switch value := value.(type) {
 	case string:
 		kind = "string"
+		if !regexp.MustCompile(s.Pattern).MatchString(value) {
+			found = append(found, fmt.Sprintf("%s: %q is not of the form %s", path, value, s.Pattern))
+		}
 	case bool:
 		kind = "boolean"
 	case int:
@@ -111,7 +114,9 @@ func violations(path string, s schema, value any) []string {
 			found = append(found, path+": too few")
 		}
 		for i, item := range value {
-			if s.Items != nil {
+			if i < len(s.FirstItems) {
+				found = append(found, violations(fmt.Sprintf("%s[%d]", path, i), s.FirstItems[i], item)...)
+			} else if s.Items != nil {
 				found = append(found, violations(fmt.Sprintf("%s[%d]", path, i), *s.Items, item)...)
 			}
 		}
@@ -190,19 +195,59 @@ func TestSchemaTakesTheExamplesOfTheReadme(t *testing.T) {
 	}
 }
 
-func TestSchemaRefuses(t *testing.T) {
+// What the schema says of a setting alone is what the program says.
+func TestSchemaJudgesAsTheProgram(t *testing.T) {
 	s := printedSchema(t)
+	pin := strings.Repeat("0a", 32)
 	for _, bad := range []string{
-		"directors: {}", "director: {urls: x}", "director: {deploy: 1}", "profile: client", "key: {type: dsa}",
-		"ca: {ticket: [none, gift]}", "hooks: {post_renew: [reload]}", "hooks: {post_renew: [[]]}", "log: text",
+		"directors: {}", "directors:", "director: {urls: x}", "director: {deploy: perhaps}", "profile: client", "key: {type: dsa}", "log: text", "log: [text]",
+		"director: {url: icinga.example.com}", "director: {url: 'ftp://icinga.example.com/'}", "director: {url: 5}", "director: {proxy: nonsense}",
+		"first_run_splay: soon", "first_run_splay: '5'", "first_run_splay: ''", "host: {name: a b}", "host: {address: 'a b'}", "host: {address6: 192.0.2.1}", "host: {vars: role}", "host: {vars: [=web]}",
+		"host: {send: ipv4}", "host: {send: [ipv4]}", "ca: {ticket: gift}", "ca: {ticket: [none, gift]}", "ca: {ticket: []}",
+		"ca: {endpoints: '@host:1'}", "ca: {endpoints: ['a/b']}", "ca: {fingerprint: 'spki:12'}", "ca: {fingerprint: [x]}", "api: {address: 'host:5665'}",
+		"paths: {state: relative}", "paths: {certs: ''}", "agent: {config_dir: relative}", "agent: {listen: '5665'}", "agent: {zone: z, parents: [a b]}",
+		"metrics: {textfile: /var/lib/x.txt}", "hooks: {post_renew: [reload]}", "hooks: {post_renew: [[]]}", "hooks: {on_failure: [['']]}", "hooks: {post_renew: [[a/b]]}",
 	} {
 		if judged(t, s, bad) == nil {
-			t.Errorf("taken: %s", bad)
+			t.Errorf("the schema takes: %s", bad)
+		}
+		if said := programSays(t, bad); said == "" {
+			t.Errorf("the program takes: %s", bad)
 		}
 	}
-	for _, good := range []string{"profile: api-client", "first_run_splay: 0", "ca: {ticket: none, fingerprint: [x]}", "director:", `hooks: {post_renew: [["a", "b"]]}`} {
+	for _, good := range []string{
+		"profile: agent", "director:", "director: {url: 'HTTPS://icinga.example.com/director'}", "director: {proxy: 'http://proxy.example.com:3128'}",
+		"first_run_splay: 0", "first_run_splay: 1h30m", "host: {name: 5}", "host: {name: ''}", "host: {address: '2001:db8::1'}", "host: {address6: '2001:db8::1%eth0'}", "host: {address6: ''}",
+		"host: {vars: role=}", "host: {send: []}", "host: {send: address}", "ca: {ticket: [static, none], static_ticket: x}", "ca: {endpoints: []}",
+		"ca: {endpoints: [host, '[2001:db8::1]:5665', 'name@host:5665', 'a name@host']}", "ca: {trust_on_first_use: false, fingerprint: 'SPKI: " + pin + "'}", "ca: {trust_on_first_use: false, fingerprint: [':" + strings.Repeat("0A:", 32) + "']}",
+		"paths: {state: /}", "agent: {config_dir: ''}", "agent: {listen: ':5665'}", "agent: {zone: z, parents: [one, 'two@host', 'three@[::1]:1', 'four@']}",
+		"metrics: {textfile: ''}", `hooks: {post_renew: [["a", ""], ["/b/c"]]}`, "hooks: {on_failure: []}",
+	} {
 		if found := judged(t, s, good); found != nil {
-			t.Errorf("%s: %v", good, found)
+			t.Errorf("the schema refuses %s: %v", good, found)
+		}
+		if said := programSays(t, good); said != "" {
+			t.Errorf("the program refuses %s: %s", good, said)
 		}
 	}
+}
+
+// programSays checks a configuration that lacks nothing but what text has.
+func programSays(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--config", file, "config"}
+	for flag, value := range map[string]string{"director-url": "https://icinga.example.com/", "ca-trust-on-first-use": "true"} {
+		if _, name, _ := strings.Cut(flag, "-"); !strings.Contains(text, strings.ReplaceAll(name, "-", "_")+":") {
+			args = append(args, "--"+flag+"="+value)
+		}
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), args, &bytes.Buffer{}, &out); code != exitOK {
+		return out.String()
+	}
+	return ""
 }

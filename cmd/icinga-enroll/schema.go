@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,9 @@ type schema struct {
 	Enum        []any             `json:"enum,omitempty"`
 	Default     any               `json:"default,omitempty"`
 	WriteOnly   bool              `json:"writeOnly,omitempty"`
+	Pattern     string            `json:"pattern,omitempty"` // of a text; others aren't asked
 	Items       *schema           `json:"items,omitempty"`
+	FirstItems  []schema          `json:"prefixItems,omitempty"`
 	MinItems    int               `json:"minItems,omitempty"`
 	Properties  map[string]schema `json:"properties,omitempty"`
 	Additional  *bool             `json:"additionalProperties,omitempty"`
@@ -64,28 +67,36 @@ func newGroup(description string) schema {
 }
 
 func (s setting) schema(value any) schema {
-	made := schema{Description: s.usage, Default: value, WriteOnly: s.secret}
+	made := schema{Description: s.usage, Default: value, WriteOnly: s.secret, Pattern: s.form}
 	var choices []any
 	for _, choice := range s.choices {
 		choices = append(choices, choice)
 	}
-	text := schema{Type: []string{"string"}}
+	text := schema{Type: []string{"string"}, Enum: choices, Pattern: s.form}
 	switch s.kind {
 	case kindBool:
 		made.Type = []string{"boolean", "null"}
 	case kindList:
 		// One that stands for a list of its own is allowed.
 		made.Type = []string{"array", "string", "null"}
-		made.Items = &schema{Type: text.Type, Enum: choices}
+		made.Items = &text
+		if choices != nil {
+			made.Pattern = "^(" + strings.Join(s.choices, "|") + ")$"
+		}
+		if value != nil { // it needs one: there is a default
+			made.MinItems = 1
+		}
 	case kindVectors:
 		made.Type = []string{"array", "null"}
-		made.Items = &schema{Type: []string{"array"}, Items: &text, MinItems: 1}
+		program := schema{Type: text.Type, Pattern: absolutePath() + "|^[^/]+$"}
+		made.Items = &schema{Type: []string{"array"}, FirstItems: []schema{program}, Items: &text, MinItems: 1}
 	default:
-		// A text of digits is taken as it is written.
-		made.Type = []string{"string", "integer", "null"}
-		if choices != nil {
-			made.Type = []string{"string", "null"}
+		made.Type = []string{"string", "null"}
+		switch {
+		case choices != nil:
 			made.Enum = append(choices, nil)
+		case regexp.MustCompile(s.form).MatchString("0"): // a text of digits is taken as it is written
+			made.Type = []string{"string", "integer", "null"}
 		}
 	}
 	return made

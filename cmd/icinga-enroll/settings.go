@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,17 +24,17 @@ import (
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
 	Profile       string `koanf:"profile" oneof:"agent api-client" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
-	FirstRunSplay string `koanf:"first_run_splay" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
+	FirstRunSplay string `koanf:"first_run_splay" form:"^0$|^([0-9.]+(ns|us|µs|μs|ms|s|m|h))+$" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
 	ClonePolicy   string `koanf:"clone_policy" oneof:"reenroll stop" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
 	Director      struct {
-		URL               string `koanf:"url" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
+		URL               string `koanf:"url" form:"^$|^[Hh][Tt][Tt][Pp][Ss]?://[^?#]+$" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
 		TemplateKey       string `koanf:"template_key" secret:"yes" usage:"self-service API key of the host template"`
 		TemplateKeyFile   string `koanf:"template_key_file" usage:"file that holds the template key"`
 		ForgetTemplateKey bool   `koanf:"forget_template_key" usage:"empty template_key_file once this node is enrolled: the key can register any host of the fleet"`
 		HostKey           string `koanf:"host_key" secret:"yes" usage:"self-service API key of a host that was prepared in the Director"`
 		HostKeyFile       string `koanf:"host_key_file" usage:"file that holds the prepared host's key"`
 		CAFile            string `koanf:"ca_file" usage:"CA certificates (PEM) to trust for the Director; default: the system's roots"`
-		Proxy             string `koanf:"proxy" usage:"proxy for the Director; default: HTTPS_PROXY and NO_PROXY of the environment"`
+		Proxy             string `koanf:"proxy" form:"^$|//." usage:"proxy for the Director; default: HTTPS_PROXY and NO_PROXY of the environment"`
 		User              string `koanf:"user" usage:"Icinga Web user for the Director's REST API"`
 		Password          string `koanf:"password" secret:"yes" usage:"that user's password"`
 		PasswordFile      string `koanf:"password_file" usage:"file that holds that user's password"`
@@ -42,17 +43,17 @@ type config struct {
 		AllowInsecureHTTP bool   `koanf:"allow_insecure_http" usage:"allow an http:// URL: keys and tickets are then readable on the wire"`
 	} `koanf:"director"`
 	Host struct {
-		Name        string   `koanf:"name" usage:"the node's name; default: as the Director asks"`
-		Address     string   `koanf:"address" usage:"IPv4 address (or name) to register; default: as the Director asks"`
-		Address6    string   `koanf:"address6" usage:"IPv6 address to register; default: as the Director asks"`
+		Name        string   `koanf:"name" form:"^$|^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$" usage:"the node's name; default: as the Director asks"`
+		Address     string   `koanf:"address" form:"^[A-Za-z0-9._:-]*$" usage:"IPv4 address (or name) to register; default: as the Director asks"`
+		Address6    string   `koanf:"address6" form:"^$|:" usage:"IPv6 address to register; default: as the Director asks"`
 		DisplayName string   `koanf:"display_name" usage:"display name to register; default: as the Director asks"`
 		Imports     []string `koanf:"imports" usage:"host templates of the host that director.user makes"`
-		Vars        []string `koanf:"vars" usage:"custom variables, name=value, of the host that director.user makes"`
+		Vars        []string `koanf:"vars" form:"^[^=]+=" usage:"custom variables, name=value, of the host that director.user makes"`
 		Send        []string `koanf:"send" oneof:"address address6 display_name" usage:"properties to register with (address, address6, display_name); [] for none; default: what the Director asks for and what is set here"`
 	} `koanf:"host"`
 	CA struct {
-		Endpoints        []string `koanf:"endpoints" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
-		Fingerprint      []string `koanf:"fingerprint" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
+		Endpoints        []string `koanf:"endpoints" form:"^([^@]+@)?[^ /,@]+$" usage:"where to ask for a certificate, [name@]host:port; default: from the Director"`
+		Fingerprint      []string `koanf:"fingerprint" form:"^\\s*([Ss][Pp][Kk][Ii]:\\s*)?:*([0-9A-Fa-f]:*){64}\\s*$" usage:"pin of the Icinga CA: spki: and the SHA-256 of its public key, or the SHA-256 of its certificate; one or several"`
 		File             string   `koanf:"file" usage:"the Icinga CA's certificate (PEM), instead of a fingerprint"`
 		TrustOnFirstUse  bool     `koanf:"trust_on_first_use" usage:"believe the first CA that is seen, instead of a fingerprint"`
 		Ticket           []string `koanf:"ticket" oneof:"self-service director icinga-api static none" usage:"where the ticket comes from, one or several in the order in which they are tried: self-service, director, icinga-api, static, none (wait for approval)"`
@@ -60,7 +61,7 @@ type config struct {
 		StaticTicketFile string   `koanf:"static_ticket_file" usage:"file that holds the ticket of ca.ticket: static"`
 	} `koanf:"ca"`
 	API struct {
-		Address         string `koanf:"address" usage:"Icinga 2 API that gives tickets, name@host:port; default: the first of ca.endpoints"`
+		Address         string `koanf:"address" form:"^$|^[^@]+@[^ /,@]+$" usage:"Icinga 2 API that gives tickets, name@host:port; default: the first of ca.endpoints"`
 		User            string `koanf:"user" usage:"its ApiUser"`
 		Password        string `koanf:"password" secret:"yes" usage:"that user's password"`
 		PasswordFile    string `koanf:"password_file" usage:"file that holds that user's password"`
@@ -77,15 +78,15 @@ type config struct {
 		Group       string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
 	} `koanf:"key"`
 	Paths struct {
-		State string `koanf:"state" usage:"folder of icinga-enroll's own state"`
-		Certs string `koanf:"certs" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
+		State string `koanf:"state" form:"absolute" usage:"folder of icinga-enroll's own state"`
+		Certs string `koanf:"certs" form:"absolute" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
 	} `koanf:"paths"`
 	Hooks struct {
 		PostRenew [][]string `koanf:"post_renew" usage:"programs to run after a change, as [[\"systemctl\", \"reload\", \"x\"]]; no shell"`
 		OnFailure [][]string `koanf:"on_failure" usage:"programs to run when things begin to fail"`
 	} `koanf:"hooks"`
 	Metrics struct {
-		Textfile string `koanf:"textfile" usage:"file for node_exporter's textfile collector, written by run"`
+		Textfile string `koanf:"textfile" form:"^$|absolute.*[.]prom$" usage:"file for node_exporter's textfile collector, written by run"`
 	} `koanf:"metrics"`
 	Log struct {
 		Format string `koanf:"format" oneof:"text json" usage:"of run: text or json"`
@@ -93,16 +94,16 @@ type config struct {
 	} `koanf:"log"`
 	Agent struct {
 		Manage         string   `koanf:"manage" oneof:"auto always never" usage:"the agent's configuration: auto (what a package has shipped or icinga-enroll written), always (whatever is there), never"`
-		ConfigDir      string   `koanf:"config_dir" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
-		DataDir        string   `koanf:"data_dir" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
-		Listen         string   `koanf:"listen" usage:"where the agent listens, host:port; default: [::] and the port that the Director says, or 5665"`
+		ConfigDir      string   `koanf:"config_dir" form:"^$|absolute" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
+		DataDir        string   `koanf:"data_dir" form:"^$|absolute" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
+		Listen         string   `koanf:"listen" form:"^$|:[0-9]+$" usage:"where the agent listens, host:port; default: [::] and the port that the Director says, or 5665"`
 		Validate       []string `koanf:"validate" usage:"program that validates the agent's configuration; default: icinga2 daemon -C"`
 		Reload         []string `koanf:"reload" usage:"program that has the agent read its configuration; default: the service icinga2 is reloaded"`
 		AcceptCommands bool     `koanf:"accept_commands" usage:"let the parents run checks on this node"`
 		Overwrite      bool     `koanf:"overwrite" usage:"write the agent's files anew that somebody has changed since"`
 		Follow         bool     `koanf:"follow" usage:"go along when the Director's parameters change, where the agent gets a connection with them"`
 		Zone           string   `koanf:"zone" usage:"the parents' zone, where no Director says so"`
-		Parents        []string `koanf:"parents" usage:"the parents, name@host:port or name (it connects to this node), where no Director says so"`
+		Parents        []string `koanf:"parents" form:"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}(@[^ /,@]*)?$" usage:"the parents, name@host:port or name (it connects to this node), where no Director says so"`
 		GlobalZones    []string `koanf:"global_zones" usage:"global zones besides global-templates and director-global, with agent.parents"`
 	} `koanf:"agent"`
 }
@@ -130,6 +131,7 @@ type setting struct {
 	kind    kind
 	usage   string
 	choices []string // the only values; none: any
+	form    string   // regular expression of its texts, not stricter than what checks them
 	secret  bool
 }
 
@@ -173,8 +175,17 @@ func newSetting(group string, field reflect.StructField) setting {
 		kind:    field.Type,
 		usage:   field.Tag.Get("usage"),
 		choices: strings.Fields(field.Tag.Get("oneof")),
+		form:    strings.ReplaceAll(field.Tag.Get("form"), "absolute", absolutePath()),
 		secret:  field.Tag.Get("secret") != "",
 	}
+}
+
+// absolutePath is the form of what filepath.IsAbs calls absolute.
+func absolutePath() string {
+	if runtime.GOOS == "windows" {
+		return `^([A-Za-z]:)?[\\/]`
+	}
+	return "^/"
 }
 
 func findSetting(match func(setting) bool) (setting, bool) {

@@ -41,25 +41,29 @@ func (l layer) read(file string, root *yaml.Node) error {
 		return usage("%s:%d: want settings such as \"director:\"", file, root.Line)
 	}
 	for group, value := range pairs(root) {
-		if isNull(value) {
-			continue
+		if err := l.readGroup(file, group, value); err != nil {
+			return err
 		}
-		if _, single := findSetting(func(s setting) bool { return s.key == group.Value }); single && !strings.Contains(group.Value, ".") {
-			if err := l.readSetting(file, group.Value, group.Line, value); err != nil {
-				return err
-			}
-			continue
-		}
-		if value.Kind != yaml.MappingNode && isGroup(group.Value) {
-			return usage("%s:%d: %q is a group of settings: want them below it, each as \"name: value\"; they are: %s", file, group.Line, group.Value, strings.Join(siblings(group.Value), ", "))
-		}
-		if value.Kind != yaml.MappingNode {
-			return usage("%s:%d: %q is not a group of settings; these are: %s", file, group.Line, group.Value, strings.Join(siblings(""), ", "))
-		}
-		for name, leaf := range pairs(value) {
-			if err := l.readSetting(file, group.Value+"."+name.Value, name.Line, leaf); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// readGroup reads a group of settings, or one that stands for itself.
+func (l layer) readGroup(file string, group, value *yaml.Node) error {
+	_, single := findSetting(func(s setting) bool { return s.key == group.Value })
+	switch {
+	case single && !strings.Contains(group.Value, "."):
+		return l.readSetting(file, group.Value, group.Line, value)
+	case !isGroup(group.Value) && (value.Kind != yaml.MappingNode || len(value.Content) == 0):
+		return usage("%s:%d: %q is not a group of settings; these are: %s", file, group.Line, group.Value, strings.Join(siblings(""), ", "))
+	case isNull(value):
+		return nil
+	case value.Kind != yaml.MappingNode:
+		return usage("%s:%d: %q is a group of settings: want them below it, each as \"name: value\"; they are: %s", file, group.Line, group.Value, strings.Join(siblings(group.Value), ", "))
+	}
+	for name, leaf := range pairs(value) {
+		if err := l.readSetting(file, group.Value+"."+name.Value, name.Line, leaf); err != nil {
+			return err
 		}
 	}
 	return nil
