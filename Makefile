@@ -9,7 +9,7 @@
 # make windows-test  the tests and the program as on Windows, under Wine
 # make fuzz    every fuzz target, for FUZZTIME=60s each
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
-# make packages-test  Debian's package in a container; what else is made is looked at
+# make packages-test  the deb and the rpm in containers, against the lab
 # make faults  every fault of network and servers in every phase, against the lab (SHORT=-short: a third)
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
