@@ -129,7 +129,7 @@ func (n labNode) wantSound(t *testing.T) {
 	if host.Key == "" || host.Key != n.HostKey() {
 		t.Error("the host API key here isn't the Director's")
 	}
-	n.lab.Do(t, "host-delete", n.Name)
+	defer n.lab.Do(t, "host-delete", n.Name)
 	if r := n.Run(t, "verify"); !strings.Contains(r.Stdout, "= agent       it listens on") {
 		t.Errorf("the agent doesn't show this node's certificate: %s", r)
 	}
