@@ -102,7 +102,7 @@ func FuzzStatus(f *testing.F) {
 		`{"version":1,"name":"web1","state":"pending","pending":{"fingerprint":"ab","since":"2026-01-02T03:04:05Z"},"next_step":"x"}`,
 		`{"version":1,"name":"a\"b\nc\\","state":"failed","last_error":{"kind":"temporary","message":"\u001b[2J\u2028","at":"2026-01-02T03:04:05Z","since":"2026-01-02T03:04:05Z"}}`,
 		`{"version":1,"state":"enrolled","certificate":{"file":"x","not_before":"2026-01-02T03:04:05Z","not_after":"0001-01-02T03:04:05Z"}}`,
-		`{"version":1,"state":"failed"}`, `{}`, ``,
+		`{"version":1,"name":"a\u0001\u2028","state":"failed"}`, `{"version":1,"state":"failed"}`, `{}`, ``,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"icinga-enroll/enroll"
@@ -17,7 +18,7 @@ func metrics(s enroll.Status, now time.Time) []byte {
 	gauge := func(name, help, labels string, value any) {
 		fmt.Fprintf(&b, "# HELP icinga_enroll_%s %s\n# TYPE icinga_enroll_%[1]s gauge\nicinga_enroll_%[1]s{%[3]s} %[4]v\n", name, help, labels, value)
 	}
-	name := fmt.Sprintf("cn=%q", s.Name)
+	name := "cn=" + label(s.Name)
 	if c := s.Certificate; c != nil {
 		gauge("certificate_not_after_seconds", "End of the certificate, Unix time.", name, c.NotAfter.Unix())
 		gauge("certificate_left_days", "Whole days until then.", name, int(c.NotAfter.Sub(now).Hours()/24))
@@ -30,9 +31,15 @@ func metrics(s enroll.Status, now time.Time) []byte {
 		attempts, kind = e.Attempts, string(e.Kind)
 	}
 	gauge("failed_attempts", "Runs that have failed in a row.", name, attempts)
-	gauge("last_error", "1, with the kind of the last run's error as a label.", fmt.Sprintf("%s,kind=%q", name, kind), 1)
-	gauge("state", "1, with where the node stands as a label.", fmt.Sprintf("%s,state=%q", name, s.State), 1)
+	gauge("last_error", "1, with the kind of the last run's error as a label.", name+",kind="+label(kind), 1)
+	gauge("state", "1, with where the node stands as a label.", name+",state="+label(string(s.State)), 1)
 	return b.Bytes()
+}
+
+// label is a label's value. The format knows these three escapes, and one that it
+// doesn't know has the collector read none of the file.
+func label(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }
 
 // writeMetrics replaces file where something has changed.
