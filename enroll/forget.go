@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -26,8 +27,21 @@ func (n *node) forgetKey(context.Context) (outcome, error) {
 	if err := dir.Empty(file); err != nil {
 		return outcome{}, n.adviseForget(err)
 	}
+	n.findCopies(dir)
 	n.TemplateKey = secret.Text{}
 	return changed("%s is empty now: the template key is not on this machine any more", n.TemplateKeyFile)
+}
+
+// findCopies says which files beside the emptied one have the key, too: what an
+// editor, a package or somebody careful has left.
+func (n *node) findCopies(dir *platform.Dir) {
+	names, _ := dir.Names() // nothing to say of a folder that can't be read
+	for _, name := range names {
+		data, err := dir.ReadFile(name)
+		if err == nil && bytes.Contains(data, []byte(n.TemplateKey.Reveal())) {
+			n.note(Step{Name: "forget", Text: filepath.Join(dir.Path(), name) + " has the template key in it, too: remove it", Warning: true})
+		}
+	}
 }
 
 // adviseForget doesn't wrap err: that a service may not write there is no sign of

@@ -27,7 +27,7 @@ const (
 // homes are the names of the files that may hold one: this program's, and those
 // that scripts bring and copy.
 var homes = map[secretKind]*regexp.Regexp{
-	templateKey: regexp.MustCompile(`^template-key$`),
+	templateKey: regexp.MustCompile(`^template-key~?$`),
 	hostKey:     regexp.MustCompile(`^(state|kept|good)\.json$`),
 	ticket:      regexp.MustCompile(`^(static|other)$`),
 	password:    regexp.MustCompile(`^(.*password|web|api|controller|root\.curl)$`),

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
@@ -46,7 +45,7 @@ func (c *loaded) checkForget() error {
 		return usage("%s takes director.template_key_file: only a file that holds nothing else can be emptied, not the configuration, the environment or a systemd credential", c.where(key))
 	case !filepath.IsAbs(file):
 		return usage("%s: %q must be an absolute path, since %s empties it", c.where("director.template_key_file"), file, key)
-	case credentials != "" && strings.HasPrefix(file, credentials+"/"):
+	case credentials != "" && filepath.Dir(file) == filepath.Clean(credentials):
 		return usage("%s: %s is a systemd credential, which is there again at the next start: name the file that it is made of", c.where(key), file)
 	}
 	if info, err := os.Lstat(file); err == nil && info.Mode()&os.ModeSymlink != 0 {
