@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -72,6 +73,8 @@ func (c *loaded) findSecret(key, value, file string) (where, text string, err er
 		return "", "", usage("%s and %s are both set: keep one", c.where(key), c.where(key+"_file"))
 	case value != "":
 		return c.where(key), value, nil
+	case keyLike.MatchString(file):
+		return "", "", usage("%s is a key and not the name of a file: set %s, or write it into a file", c.where(key+"_file"), key)
 	case file != "":
 		return readSecretFile(c.where(key+"_file"), file)
 	}
@@ -108,12 +111,16 @@ func cleanSecret(where, text string) (secret.Text, error) {
 	return secret.New(text), nil
 }
 
-// holdsSecret reports whether a value must not be shown: a key, or a proxy's URL
-// with a password.
+// holdsSecret reports whether a value must not be shown: a key, also one in the
+// place of a file's name, or a proxy's URL with a password.
 func (s setting) holdsSecret(value any) bool {
 	text, isText := value.(string)
-	return s.secret && text != "" || isText && s.key == "director.proxy" && strings.Contains(text, "@")
+	return s.secret && text != "" || isText && s.key == "director.proxy" && strings.Contains(text, "@") ||
+		strings.HasSuffix(s.key, "_file") && keyLike.MatchString(text)
 }
+
+// keyLike is what the Director's keys and Icinga's tickets look like.
+var keyLike = regexp.MustCompile(`^[0-9A-Fa-f]{40,}$`)
 
 // refuseReadable refuses a file that holds a secret and can be read by
 // everybody, and a command line that does: every account can read that.
