@@ -44,7 +44,7 @@ func (c *loaded) checkForget() error {
 	case file == "", c.Director.TemplateKey != "":
 		return usage("%s takes director.template_key_file: only a file that holds nothing else can be emptied, not the configuration, the environment or a systemd credential", c.where(key))
 	case !filepath.IsAbs(file):
-		return usage("%s: %q must be an absolute path, since %s empties it", c.where("director.template_key_file"), file, key)
+		return usage("%s must be an absolute path, since %s empties the file", c.where("director.template_key_file"), key)
 	case credentials != "" && filepath.Dir(file) == filepath.Clean(credentials):
 		return usage("%s: %s is a systemd credential, which is there again at the next start: name the file that it is made of", c.where(key), file)
 	}
