@@ -107,8 +107,11 @@ func (n *node) sendRegistration(ctx context.Context, p selfservice.HostPropertie
 	graced, cancel := withGrace(ctx, answerGrace)
 	defer cancel()
 	key, err := n.Director.Register(graced, n.TemplateKey, n.name, p)
-	if err == nil || errors.Is(err, selfservice.ErrAnswerLost) {
-		return key, err
+	switch {
+	case err == nil:
+		return key, nil
+	case errors.Is(err, selfservice.ErrAnswerLost):
+		return key, fmt.Errorf("%w After that, or if the host is not there: icinga-enroll once", err)
 	}
 	if errors.Is(err, selfservice.ErrAlreadyRegistered) && before != nil && before.Name == n.name {
 		err = fmt.Errorf("%w\n  (this node sent a registration at %s and has not seen its answer: the host is probably its own)", err, before.At.Format(time.RFC3339))
