@@ -28,12 +28,23 @@ satellites_up() {
 	local instance
 	for instance in satellite satellite2; do
 		is_done "$instance-wanted" || continue
+		satellite_port "$instance"
 		satellite_zone "$instance"
 		satellite_certificate "$instance"
 		satellite_start satellite # it knows the zone's other endpoint too
 		satellite_start "$instance"
 	done
 	satellite_template
+}
+
+# satellite_port INSTANCE takes another port where somebody else, such as another
+# lab's satellite, listens on the one that was free when this lab was made.
+satellite_port() {
+	local name=LAB_${1^^}_PORT host=LAB_${1^^}_HOST
+	! process_alive "$1" && port_open "${!host}" "${!name}" || return 0
+	sed "s/^$name=.*/$name=$(free_port "${!name}")/" "$LAB_DIR/settings" | put_file "$LAB_DIR/settings" 0600 root:root
+	load_settings
+	rm -f "$LAB_DIR/done/$1-import" # the zone is to name it
 }
 
 # The master's configuration names the satellite from here on, and the Director
