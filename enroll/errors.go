@@ -46,13 +46,13 @@ func (f failures) Temporary() bool {
 	return true
 }
 
-// unticketed joins what became of each source of a ticket. It is temporary only
-// if each of them is, as failures are.
+// unticketed joins what became of each source of a ticket. It is temporary if one
+// of them is: that source may have one later.
 type unticketed []error
 
 func (u unticketed) Error() string   { return list("no source of a ticket would do:", u) }
 func (u unticketed) Unwrap() []error { return u }
-func (u unticketed) Temporary() bool { return failures(u).Temporary() }
+func (u unticketed) Temporary() bool { return slices.ContainsFunc(u, IsTemporary) }
 
 // list writes errors below each other, a single one as it is.
 func list(head string, errs []error) string {

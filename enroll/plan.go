@@ -170,5 +170,5 @@ func (n *node) byTicket() string {
 	if n.sources()[0] == TicketNone {
 		return ", to be approved there"
 	}
-	return " with a ticket (" + n.sourceNames() + ")"
+	return " with a ticket (" + joinSources(n.sources(), ", else ") + ")"
 }

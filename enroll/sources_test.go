@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
@@ -86,6 +87,70 @@ func TestRefusedTicketIsShownOnceWhileTheRequestWaits(t *testing.T) {
 			}
 		}
 		wantShown(t, shown, "bad", "", "", "")
+	}
+}
+
+// behindSatellite has the CA's refusals look like a request that waits.
+func behindSatellite(n *node) (certificates map[string]bool) {
+	certificates = map[string]bool{}
+	direct := n.authority.request
+	n.authority.request = func(address string, req pki.Request) (pki.Issued, error) {
+		certificates[pki.Fingerprint(req.Certificate)] = true
+		issued, err := direct(address, req)
+		if errors.Is(err, pki.ErrInvalidTicket) {
+			err = pki.ErrPending
+		}
+		return issued, err
+	}
+	return certificates
+}
+
+func TestBehindASatelliteTheNextSourceIsTriedWithTheSameRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, shown := newSourced(t, enroll.TicketStatic, enroll.TicketAPI, enroll.TicketNone)
+		certificates := behindSatellite(n)
+		n.mustEnsure(t)
+		if last := (*shown)[len(*shown)-1]; last != "good" || len(certificates) != 1 {
+			t.Errorf("the last ticket is %q, of %d requests", last, len(certificates))
+		}
+	})
+}
+
+// Without its ticket somebody would have to approve a request that only waits for
+// a master to come back.
+func TestARequestThatWaitsWithATicketIsNotShownWithout(t *testing.T) {
+	for what, api := range map[string]ticketAPI{"a ticket that waits as well": {ticket: "bad too"}, "no ticket": {err: errors.New("the API says no")}} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, shown := newSourced(t, enroll.TicketStatic, enroll.TicketAPI, enroll.TicketNone)
+				behindSatellite(n)
+				n.IcingaAPI = func(pki.Endpoint, pki.Trust) enroll.TicketAPIClient { return api }
+				r, err := n.Ensure(t.Context())
+				if !errors.Is(err, pki.ErrPending) || slices.Contains(*shown, "") {
+					t.Errorf("%v, having shown %q", err, *shown)
+				}
+				if api.err != nil && !slices.ContainsFunc(stepsOf(r, "ticket"), func(said string) bool { return strings.Contains(said, "the API says no") }) {
+					t.Errorf("what the API said is not in %q", stepsOf(r, "ticket"))
+				}
+				s, err := enroll.ReadStatus(n.StateDir)
+				if err != nil || !strings.Contains(s.NextStep, "ca sign") || !strings.Contains(s.NextStep, "Or the CA has refused the ticket (ca.ticket static") {
+					t.Errorf("the next step is %q (%v)", s.NextStep, err)
+				}
+			})
+		})
+	}
+}
+
+// Trying again helps where one of the sources is only away.
+func TestSourcesOfWhichOneIsAwayMayHaveATicketLater(t *testing.T) {
+	n, _ := newSourced(t, enroll.TicketAPI, enroll.TicketStatic)
+	n.IcingaAPI = func(pki.Endpoint, pki.Trust) enroll.TicketAPIClient { return ticketAPI{err: errDead{}} }
+	if _, err := n.Ensure(t.Context()); !enroll.IsTemporary(err) {
+		t.Errorf("%v is for ever", err)
+	}
+	n, _ = newSourced(t, enroll.TicketStatic)
+	if _, err := n.Ensure(t.Context()); err == nil || enroll.IsTemporary(err) {
+		t.Errorf("%v, of the one source, may pass", err)
 	}
 }
 

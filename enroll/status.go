@@ -99,7 +99,15 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 		s.LastSuccess = now.UTC()
 	}
 	s.NextStep = s.nextStep(r.Unrenewable)
+	if w := (*ticketWaits)(nil); s.asksToSign() && errors.As(err, &w) {
+		s.NextStep += ". " + w.doubt()
+	}
 	return s
+}
+
+// asksToSign reports whether somebody is to approve the request.
+func (s Status) asksToSign() bool {
+	return s.Pending != nil && (s.State == Pending || s.LastError == nil)
 }
 
 // stillRejected has the Director's refusal of the host key in what went wrong
@@ -125,7 +133,7 @@ func newLastError(err error, now time.Time, before *LastError) *LastError {
 
 func (s Status) nextStep(unrenewable bool) string {
 	switch {
-	case s.Pending != nil && (s.State == Pending || s.LastError == nil):
+	case s.asksToSign():
 		return "on the CA's machine: icinga2 ca sign " + s.Pending.Fingerprint
 	case s.LastError != nil && s.LastError.Kind == KindTemporary:
 		return "run icinga-enroll once again later, if no service does"

@@ -33,37 +33,75 @@ func (n *node) hasTicketSource() bool {
 	})
 }
 
-func (n *node) sourceNames() string {
+func joinSources(sources []TicketSource, separator string) string {
 	var names []string
-	for _, s := range n.sources() {
+	for _, s := range sources {
 		names = append(names, string(s))
 	}
-	return strings.Join(names, ", else ")
+	return strings.Join(names, separator)
 }
 
 // enrolKey asks for a certificate for the key of n.request, with the ticket of
-// one source after the other until the CA takes one. Whatever else the CA says
-// is its answer to all of them.
+// one source after the other until the CA takes one. A request that waits with a
+// ticket may have a refused one, behind a satellite: it is shown with the next,
+// though not without. Whatever else the CA says is its answer to all of them.
 func (n *node) enrolKey(ctx context.Context, reason string) error {
 	var failed unticketed
+	var waits *ticketWaits
 	for _, source := range n.sources() {
+		if waits != nil && source == TicketNone {
+			break // nor would its ticket be taken any more where the master was only away
+		}
 		if len(failed) > 0 {
 			n.note(Step{Name: "ticket", Text: "the next source is used: " + failed[len(failed)-1].Error(), Warning: true})
 		}
 		ticket, err := n.ticketOf(ctx, source)
 		if err == nil {
 			err = n.enrolWith(ctx, ticket, reason)
-			if errors.Is(err, pki.ErrPending) && !ticket.IsZero() {
-				return fmt.Errorf("%w. Or the CA has refused the ticket (ca.ticket %s): behind a satellite that looks the same; its log on the master tells", err, source)
-			}
-			if !errors.Is(err, pki.ErrInvalidTicket) {
+			switch {
+			case isPending(err) && !ticket.IsZero():
+				waits = &ticketWaits{err, append(waits.with(), source)}
+			case errors.Is(err, pki.ErrInvalidTicket):
+				err = errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRefused(source)), n.rememberRefused(ticket))
+			case err == nil || waits == nil:
 				return err
 			}
-			err = errors.Join(fmt.Errorf("%w\n  %s", err, n.adviseRefused(source)), n.rememberRefused(ticket))
 		}
 		failed = append(failed, n.nameSource(source, err))
 	}
+	if waits != nil {
+		return n.stillWaits(waits, failed[len(failed)-1])
+	}
 	return failed
+}
+
+// stillWaits says what became of the last source, where another's ticket waits.
+func (n *node) stillWaits(waits *ticketWaits, last error) error {
+	if !isPending(last) {
+		n.note(Step{Name: "ticket", Text: last.Error(), Warning: true})
+	}
+	return waits
+}
+
+// ticketWaits is a request that waits though there was a ticket with it.
+type ticketWaits struct {
+	error
+	sources []TicketSource
+}
+
+func (w *ticketWaits) with() []TicketSource {
+	if w == nil {
+		return nil
+	}
+	return w.sources
+}
+
+func (w *ticketWaits) Error() string { return w.error.Error() + ". " + w.doubt() }
+func (w *ticketWaits) Unwrap() error { return w.error }
+
+// doubt is what else a wait with a ticket may mean.
+func (w *ticketWaits) doubt() string {
+	return fmt.Sprintf("Or the CA has refused the ticket (ca.ticket %s): behind a satellite that looks the same; its log on the master tells", joinSources(w.sources, ", "))
 }
 
 // nameSource has the source in err, unless it is the only one and nobody has
