@@ -12,6 +12,7 @@
 # make packages-test  the deb and the rpm in containers, against the lab
 # make faults  every fault of network and servers in every phase, against the lab (SHORT=-short: a third)
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
+# make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for a part
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
 # make crash     the program killed 2,000 times, at every operation on the file system
 #                and at random, and with disks that fail (root on Linux); KILLS=200 for
@@ -93,6 +94,11 @@ crash:
 
 crash-e2e: lab
 	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/crash -tags e2e -count=1 -run TestLab $(if $(SEED),-seed $(SEED))
+
+# In the folder itself go test shows what is printed by tests that pass: the table.
+.PHONY: attacks
+attacks:
+	cd testdata/attacks && $(GO) test -count=1 -timeout 40m
 
 systemd-test: build
 	testdata/systemd/test $(BIN)

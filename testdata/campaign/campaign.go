@@ -17,12 +17,21 @@ import (
 // Build builds the program with these build tags, and returns its path.
 func Build(t testing.TB, tags ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "icinga-enroll")
-	args := []string{"build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", path, "icinga-enroll/cmd/icinga-enroll"}
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	path, err := BuildIn(t.TempDir(), tags...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+// BuildIn is Build for who has no test yet.
+func BuildIn(dir string, tags ...string) (string, error) {
+	path := filepath.Join(dir, "icinga-enroll")
+	args := []string{"build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", path, "icinga-enroll/cmd/icinga-enroll"}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return path, nil
 }
 
 // Lab is the real servers of testdata/lab.
