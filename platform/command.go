@@ -17,9 +17,8 @@ const (
 )
 
 // Run runs a program, without a shell, and returns what it printed. It ends it,
-// with all that it has started, after a minute or with ctx. To its environment
-// env is added; what is meant for this program only (its settings, which may
-// hold keys, and the service manager's socket) is taken out.
+// with all that it has started, after a minute or with ctx. Its environment is
+// [PublicEnv] and env. Root runs none that is not [Guarded].
 //
 // From a service of systemd it is run as a service of its own: neither in the
 // sandbox of this one, nor without limits.
@@ -27,13 +26,16 @@ func Run(ctx context.Context, argv, env []string) (output string, err error) {
 	if len(argv) == 0 {
 		return "", errors.New("no program is named")
 	}
+	if err := GuardedProgram(argv[0]); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
 	argv = outsideSandbox(argv, env)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's own program
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Env = append(publicEnv(os.Environ()), env...)
+	cmd.Env = append(PublicEnv(), env...)
 	cmd.WaitDelay = time.Second // for children that hold the output open
 	endTogether(cmd)
 	err = cmd.Run()
@@ -46,9 +48,26 @@ func Run(ctx context.Context, argv, env []string) (output string, err error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-func publicEnv(environ []string) []string {
-	return slices.DeleteFunc(environ, func(entry string) bool {
-		for _, private := range []string{"ICINGA_ENROLL_", "CREDENTIALS_DIRECTORY=", "NOTIFY_SOCKET=", "WATCHDOG_"} {
+// GuardedProgram is [Guarded] for a program, or for the name of one that is
+// looked for in PATH. One that isn't found is in nobody's hands.
+func GuardedProgram(name string) error {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil //nolint:nilerr // who runs it finds out
+	}
+	return Guarded(path)
+}
+
+// PublicEnv is the environment for other programs: without what is meant for
+// this one only (its settings, which may hold keys, and the service manager's
+// socket), and without what makes a program load foreign code or write down the
+// keys of its connections.
+func PublicEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		for _, private := range []string{
+			"ICINGA_ENROLL_", "CREDENTIALS_DIRECTORY=", "NOTIFY_SOCKET=", "WATCHDOG_",
+			"LD_", "DYLD_", "SSLKEYLOGFILE=", "GODEBUG=",
+		} {
 			if strings.HasPrefix(entry, private) {
 				return true
 			}

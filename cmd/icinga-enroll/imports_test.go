@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"renew":                       {"github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-hclog"},
 	"platform":                    {"golang.org/x/sys/windows"},
 	"platform/machine":            {"golang.org/x/sys/windows", "golang.org/x/sys/windows/registry", "golang.org/x/sys/unix"},
-	"platform/service":            {"github.com/kardianos/service"},
+	"platform/service":            {"github.com/kardianos/service", "platform"},
 	"platform/agent":              {"platform", "platform/service"},
 	"enroll":                      {"enroll/secret", "selfservice", "pki", "renew", "platform", "platform/agent", "platform/machine"},
 	"enroll/sandbox":              {"selfservice/selfservicetest", "pki", "pki/pkitest"},

@@ -12,6 +12,7 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
+	"icinga-enroll/platform"
 )
 
 func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
@@ -133,6 +134,21 @@ func (c *loaded) refuseReadable(fromFile layer) error {
 		}
 		if s.holdsSecret(c.values[s.key]) && strings.HasPrefix(c.origin[s.key], "--") {
 			return usage("%s holds a password, and every account can read a command line: set it in the file or as %s", c.where(s.key), s.env())
+		}
+	}
+	return nil
+}
+
+// refuseReplaceable refuses a file that the configuration names and another
+// account could replace: whom it says to believe, root believes.
+func (c *loaded) refuseReplaceable() error {
+	for _, s := range allSettings() {
+		file, isText := c.values[s.key].(string)
+		if !isText || file == "" || !strings.HasSuffix(s.key, "_file") && s.key != "ca.file" {
+			continue
+		}
+		if err := platform.Guarded(file); err != nil {
+			return usage("%s: %w", c.where(s.key), err)
 		}
 	}
 	return nil

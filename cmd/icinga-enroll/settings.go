@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -240,6 +241,9 @@ type loaded struct {
 // load reads the file, the environment and the flags; the later one wins.
 func load(flags *pflag.FlagSet) (*loaded, error) {
 	in := instanceOf(flags)
+	if err := platform.Guarded(in.paths.Config); err != nil {
+		return nil, usage("configuration: %w", err)
+	}
 	fromFile, err := fileLayer(in.paths.Config, in.asked)
 	if err != nil {
 		return nil, err
@@ -269,7 +273,7 @@ func load(flags *pflag.FlagSet) (*loaded, error) {
 	if err := k.Unmarshal("", &c.config); err != nil {
 		return nil, usage("configuration: %w", err)
 	}
-	return c, c.refuseReadable(fromFile)
+	return c, errors.Join(c.refuseReadable(fromFile), c.refuseReplaceable())
 }
 
 // derive sets the defaults that depend on other settings.

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"icinga-enroll/platform"
 )
 
 // replace writes text to file, whole or not at all, where it isn't what is
@@ -59,10 +61,13 @@ func remove(file string) error {
 // output runs a program of the service manager and returns what it printed. An
 // error has what it complained of.
 func output(ctx context.Context, program string, args ...string) (string, error) {
+	if err := platform.GuardedProgram(program); err != nil {
+		return "", err
+	}
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // G204: systemctl and its like, and our own script
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	cmd.Env = append(platform.PublicEnv(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 	out, err := cmd.Output()
 	if err == nil {
 		return string(out), nil

@@ -1,0 +1,64 @@
+//go:build unix
+
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Guarded reports an error if an account other than root can change the file at
+// path, or put another in its place: then it decides what root believes or runs.
+// What isn't there is in nobody's hands. To any other account than root that is
+// no matter: it has its own rights only.
+func Guarded(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	folder, rest, err := followTrusted(path)
+	if err != nil || len(rest) == 0 {
+		return err
+	}
+	at := filepath.Join(folder, rest[0])
+	if trustedMode(folder, at) != fs.ModeIrregular {
+		return onlyRoots(at)
+	}
+	above, err := os.Lstat(folder)
+	if err == nil && above.Mode()&fs.ModeSticky == 0 {
+		err = onlyRoots(folder)
+	}
+	if err != nil {
+		return fmt.Errorf("another account could put its own in the place of %s: %w", path, err)
+	}
+	if err := onlyRoots(at); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is a second name of a file or a link in a folder that every account can write to: take a file elsewhere", at)
+}
+
+// onlyRoots says what gives another account than root the right to change what
+// is at path, which is no link.
+func onlyRoots(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	of := factsOf(info)
+	switch {
+	case of.uid != 0:
+		return fmt.Errorf("%s belongs to uid %d, and this runs as root: run chown root %[1]s, or use another one", path, of.uid)
+	case of.shared():
+		return fmt.Errorf("%s can be changed by others than root: run chmod go-w %[1]s, or use another one", path)
+	}
+	return nil
+}
