@@ -74,6 +74,9 @@ func loadState(dir *platform.Dir) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	if err := platform.Guarded(file); err != nil {
+		return State{}, fmt.Errorf("the state is not used, since another account could have changed it (look what is in it before you mend that): %w", err)
+	}
 	var version struct{ Version int }
 	if err := json.Unmarshal(data, &version); err != nil {
 		return State{}, fmt.Errorf("%s is damaged (%w): bring it back from a backup; without one, move it away, drop this host's self-service API key in the Director and run this again", file, err)
