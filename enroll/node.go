@@ -106,7 +106,7 @@ func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 // isOurs refuses another account's folder: a service that runs as that account
 // could not read any more what is written there.
 func (n *node) isOurs() error {
-	account, err := n.dir.Foreign()
+	account, err := n.dir.Foreign(".")
 	if err != nil || account == "" {
 		return err
 	}

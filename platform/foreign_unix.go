@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// Foreign returns the account that the folder belongs to, where that isn't this
-// program's, and "" where it is: what root writes there that account couldn't
-// read.
-func (d *Dir) Foreign() (account string, err error) {
-	info, err := d.root.Stat(".")
+// Foreign returns the account that name belongs to, where that isn't this
+// program's, and "" where it is; of a symbolic link its own. "." is the folder:
+// what root writes in one of another's that account couldn't read.
+func (d *Dir) Foreign(name string) (account string, err error) {
+	info, err := d.root.Lstat(name)
 	if err != nil {
-		return "", explain("find the owner of the folder "+d.path, err)
+		return "", explain("find the owner of "+d.join(name), err)
 	}
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	if owner == os.Geteuid() {

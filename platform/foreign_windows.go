@@ -1,4 +1,4 @@
 package platform
 
 // Foreign is always "": on Windows files get rights of their own.
-func (d *Dir) Foreign() (account string, err error) { return "", nil }
+func (d *Dir) Foreign(string) (account string, err error) { return "", nil }

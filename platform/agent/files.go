@@ -206,13 +206,17 @@ func readAt(file string) (f File, err error) {
 	return f, err
 }
 
-// readLinked returns the text of a file, wherever links lead to it.
+// readLinked returns the text of a file, wherever root's links, and our own, lead
+// to it. One of the agent's could lead root to a file that the agent must not read.
 func (a Agent) readLinked(name string) (string, error) {
 	file := filepath.Join(a.ConfigDir, filepath.FromSlash(name))
 	for range maxLinks {
 		f, err := readAt(file)
 		if err != nil || f.Link == "" {
 			return f.Text, err
+		}
+		if err := refuseForeignLink(file); err != nil {
+			return "", err
 		}
 		target := filepath.FromSlash(f.Link)
 		if !filepath.IsAbs(target) {
@@ -221,6 +225,16 @@ func (a Agent) readLinked(name string) (string, error) {
 		file = target
 	}
 	return "", fmt.Errorf("%s is a link that leads nowhere: look what it is, and remove it", filepath.Join(a.ConfigDir, name))
+}
+
+func refuseForeignLink(file string) error {
+	return inFolder(filepath.Dir(file), filepath.Base(file), func(d *platform.Dir, base string) error {
+		account, err := d.Foreign(base)
+		if err == nil && account != "" {
+			err = fmt.Errorf("%s is a symbolic link of %s's, which isn't followed: put the file itself there", file, account)
+		}
+		return err
+	})
 }
 
 const maxLinks = 40 // in a row, as Linux has it
