@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 )
 
 // asItIs returns s with the certificate that is in place now, and in a few
@@ -28,7 +30,7 @@ func asItIs(s enroll.Status, now time.Time) (_ enroll.Status, bad string) {
 // lookAgain takes over what the file of c says. The Icinga agent renews by
 // itself: a later certificate of the same name and CA is in order.
 func lookAgain(c *enroll.Certificate) (bad string) {
-	data, err := readFile(c.File)
+	data, err := readInPlace(c.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "the certificate's file is gone"
@@ -50,4 +52,14 @@ func lookAgain(c *enroll.Certificate) (bad string) {
 	}
 	c.NotBefore, c.NotAfter, c.Fingerprint = is.NotBefore.UTC(), is.NotAfter.UTC(), pki.Fingerprint(is)
 	return ""
+}
+
+// readInPlace reads a file in a folder that may be another account's.
+func readInPlace(file string) ([]byte, error) {
+	dir, err := platform.OpenDir(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	return dir.ReadFile(filepath.Base(file))
 }
