@@ -4,8 +4,11 @@ package platform
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"os/user"
 	"strconv"
+	"syscall"
 )
 
 // leave is an account or a group that is left as it is, for chown(2).
@@ -57,6 +60,21 @@ func groupNumber(name string) (string, error) {
 		return "", err
 	}
 	return g.Gid, nil
+}
+
+// HangUp sends SIGHUP to a process, with the rights of o where that is another
+// account.
+func (o Owner) HangUp(pid int) error {
+	if os.Geteuid() != 0 || !o.given || o.uid == 0 {
+		return syscall.Kill(pid, syscall.SIGHUP)
+	}
+	cmd := exec.Command("/bin/sh", "-c", `kill -HUP "$1"`, "sh", strconv.Itoa(pid)) //nolint:gosec // a number
+	cmd.Dir, cmd.Env = "/", PublicEnv()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}} //nolint:gosec // as the system has given them
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("process %d can't be told to read its configuration again, as uid %d: %w: %s", pid, o.uid, err, out)
+	}
+	return nil
 }
 
 func (a account) or(folder account) account {

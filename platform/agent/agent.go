@@ -50,7 +50,7 @@ func (a Agent) Runs(ctx context.Context) bool {
 	}
 	state, err := service.Status(ctx, serviceName)
 	if err != nil || state == service.NotInstalled {
-		_, alive := readPID(a.PIDFile)
+		_, _, alive := readPID(a.PIDFile)
 		return alive
 	}
 	return state == service.Running

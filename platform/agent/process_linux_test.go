@@ -73,3 +73,23 @@ func TestHangUp(t *testing.T) {
 		t.Errorf("the process is gone: %v", err)
 	}
 }
+
+// The number is in a file of the agent's: whatever that account puts there, root
+// waits for nothing, and signals no process that the agent could not.
+func TestHangUpHasTheRightsOfTheAgent(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "run")
+	file := filepath.Join(folder, "icinga2.pid")
+	must(t, os.Mkdir(folder, 0o755), syscall.Mkfifo(file, 0o644))
+	if err := hangUp(file); err == nil {
+		t.Error("a FIFO names a process")
+	}
+	if os.Geteuid() != 0 {
+		return // to this account all folders are its own
+	}
+	other := sleeper(t, "icinga2")
+	must(t, os.Remove(file), os.WriteFile(file, []byte(strconv.Itoa(other.Process.Pid)), 0o644), os.Chown(folder, 64911, 64911))
+	if err := hangUp(file); err == nil {
+		t.Error("root's process got a signal of the agent's")
+	}
+	must(t, other.Process.Signal(syscall.Signal(0)))
+}

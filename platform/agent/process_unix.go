@@ -11,29 +11,39 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"icinga-enroll/platform"
 )
 
-// readPID reads the agent's process number, and whether that process exists.
-func readPID(file string) (pid int, alive bool) {
-	data, err := os.ReadFile(file)
+// readPID reads the agent's process number, who could write it, and whether that
+// process exists.
+func readPID(file string) (pid int, writer platform.Owner, alive bool) {
+	var data []byte
+	err := inFolder(filepath.Dir(file), filepath.Base(file), func(d *platform.Dir, base string) (err error) {
+		if writer, err = d.Owner(); err == nil {
+			data, err = d.ReadFile(base)
+		}
+		return err
+	})
 	if err != nil {
-		return 0, false
+		return 0, writer, false
 	}
 	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || pid <= 1 {
-		return 0, false
+		return 0, writer, false
 	}
 	err = syscall.Kill(pid, 0)
-	return pid, err == nil || errors.Is(err, syscall.EPERM)
+	return pid, writer, err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// hangUp reloads an agent that no service manager looks after.
+// hangUp reloads an agent that no service manager looks after. The number may be
+// any process's: it gets the signal with the rights of who could write it.
 func hangUp(pidFile string) error {
-	pid, alive := readPID(pidFile)
+	pid, writer, alive := readPID(pidFile)
 	if !alive {
 		return fmt.Errorf("the agent doesn't run: no process of %s", pidFile)
 	}
-	return syscall.Kill(pid, syscall.SIGHUP)
+	return writer.HangUp(pid)
 }
 
 // processOf reports whether an Icinga 2 runs with one of these folders on its
