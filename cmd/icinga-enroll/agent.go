@@ -71,12 +71,12 @@ func printPlan(w io.Writer, plan enroll.AgentPlan) error {
 		return err
 	}
 	for _, c := range plan.Changes {
-		if _, err := fmt.Fprint(w, planned(plan.ConfigDir, c)); err != nil {
+		if _, err := fmt.Fprint(w, printable(planned(plan.ConfigDir, c))); err != nil {
 			return err
 		}
 	}
 	if plan.Left != nil {
-		_, err := fmt.Fprintf(w, "! not done: %s\n", plan.Left)
+		_, err := fmt.Fprintf(w, "! not done: %s\n", ownLines(plan.Left.Error()))
 		return err
 	}
 	return nil

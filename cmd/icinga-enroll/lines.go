@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -73,7 +75,30 @@ func took(seconds float64) string {
 
 // oneLine keeps a step on its line, whatever a server has put into it.
 func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+	return printable(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " "))
+}
+
+// ownLines keeps a text on its lines: those behind the first are indented, so
+// that no foreign text in it looks like a line of this program's own.
+func ownLines(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		if lines[i] = oneLine(line); i > 0 && !strings.HasPrefix(line, "  ") {
+			lines[i] = "  " + lines[i]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// printable replaces what a terminal doesn't show but obeys: controls of eight
+// bits, those of the direction of writing, and what is no UTF-8.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
 }
 
 func (l *lines) spin(name string) {

@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = coded{fmt.Errorf("interrupted; the next run goes on where this one was (%w)", err), exitTemporary}
 	}
 	if text := err.Error(); text != "" {
-		_, _ = fmt.Fprintln(stderr, "icinga-enroll:", instanceOf(root.PersistentFlags()).own(text))
+		_, _ = fmt.Fprintln(stderr, "icinga-enroll:", instanceOf(root.PersistentFlags()).own(ownLines(text)))
 	}
 	if more := readOn(err.Error()); more != "" && exitCode(err) == exitUsage {
 		_, _ = fmt.Fprintln(stderr, more)

@@ -42,10 +42,10 @@ func whoAmI(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "user %s at %s\n", who.User, address)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "user %s at %s\n", oneLine(who.User), address)
 	for _, permission := range who.Permissions {
 		if err == nil {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "may  %s\n", permission)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "may  %s\n", oneLine(permission))
 		}
 	}
 	if err == nil && len(who.Permissions) == 0 {
