@@ -221,6 +221,9 @@ func (d *Dir) Empty(name string) error {
 func temporaryName(name string) string { return temporaryPrefix + name }
 
 func (d *Dir) replace(name, temporary string, data []byte, perm fs.FileMode, owner Owner, finish func(*os.File) error) error {
+	if len(data) > maxFile {
+		return fmt.Errorf("it would have %d bytes, and more than %d are not read again: what it is made from is larger than it can be in earnest", len(data), maxFile)
+	}
 	if err := d.writeTemporary(temporary, bytes.NewReader(data), perm, owner, finish); err != nil {
 		return err
 	}

@@ -241,7 +241,12 @@ func parsePort(s string) (int, error) {
 	return int(port), nil
 }
 
-// checkNames refuses names that would break the lines of a configuration file.
+// maxNames limits the names in an answer together, in bytes. They are kept, and
+// a Director with thousands of zones would not tell one agent of all.
+const maxNames = 64 << 10
+
+// checkNames refuses names that would break the lines of a configuration file,
+// or that a terminal would obey.
 func (p *Parameters) checkNames() error {
 	names := append([]string{p.ParentZone, p.CAServer}, p.GlobalZones...)
 	for _, parent := range p.Parents {
@@ -250,10 +255,15 @@ func (p *Parameters) checkNames() error {
 		}
 		names = append(names, parent.Name)
 	}
+	all := 0
 	for _, name := range names {
-		if strings.ContainsFunc(name, unicode.IsControl) {
+		if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			return fmt.Errorf("a zone or endpoint is called %q", name)
 		}
+		all += len(name)
+	}
+	if all > maxNames {
+		return fmt.Errorf("its zones and endpoints have names of %d bytes together, at most %d are taken", all, maxNames)
 	}
 	return nil
 }
