@@ -21,24 +21,6 @@ const (
 	// tick is how often the wall clock is compared: timers stand still while a
 	// machine sleeps, and clocks are set.
 	tick = time.Minute
-
-	retryFrom   = 2 * time.Second
-	retryTo     = 15 * time.Minute // the mean; full jitter makes it half an hour at most
-	rarely      = 3 * time.Hour    // the mean between two tries of what somebody has to mend
-	pollFrom    = time.Second
-	pollTo      = 30 * time.Second // the mean while an approval may come soon
-	pollEager   = time.Hour        // how long that is
-	pollPatient = 5 * time.Minute  // the mean from then on: an approval may take days
-)
-
-// Verdict says what an error of ensure means for the next try.
-type Verdict int
-
-// What an error may mean.
-const (
-	Retry   Verdict = iota // may pass: try again soon, then less and less often
-	Wait                   // somebody may approve at any moment: poll
-	Despair                // somebody has to mend it: try rarely
 )
 
 // Loop calls ensure for as long as ctx lasts.
@@ -65,7 +47,7 @@ type Loop struct {
 // for a certificate.
 func (l *Loop) Run(ctx context.Context) error {
 	l.waitUntil(ctx, l.First)
-	pauses := newPauses()
+	pauses := NewPauses()
 	for ctx.Err() == nil {
 		next, err := l.Ensure(ctx)
 		if ctx.Err() != nil {
@@ -75,10 +57,10 @@ func (l *Loop) Run(ctx context.Context) error {
 		pause := untilDue(next, now)
 		if err != nil {
 			verdict, asked := l.Judge(err)
-			pause = max(pauses.next(verdict), asked)
+			pause = pauses.Next(verdict, asked)
 			l.Log.Debug("trying again", "in", pause.Round(time.Second).String())
 		} else {
-			pauses = newPauses()
+			pauses = NewPauses()
 		}
 		l.waitUntil(ctx, now.Add(pause))
 	}
@@ -123,44 +105,6 @@ func (l *Loop) waitUntil(ctx context.Context, at time.Time) {
 		if ctx.Err() != nil {
 			return
 		}
-	}
-}
-
-// pauses are those between tries, one growing row for each verdict, until
-// something goes well.
-type pauses struct {
-	retry, poll backoff.BackOff
-	polled      time.Duration
-}
-
-func newPauses() *pauses {
-	return &pauses{retry: jittered(retryFrom, retryTo), poll: jittered(pollFrom, pollTo)}
-}
-
-// jittered returns pauses with full jitter, between zero and twice a mean that
-// doubles from one value to the other, without end.
-func jittered(from, to time.Duration) backoff.BackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(from),
-		backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(to),
-		backoff.WithRandomizationFactor(1),
-		backoff.WithMaxElapsedTime(0), // the library's own limit is 15 minutes
-	)
-}
-
-func (p *pauses) next(v Verdict) time.Duration {
-	switch v {
-	case Wait:
-		pause := p.poll.NextBackOff()
-		if p.polled += pause; p.polled > pollEager {
-			pause = jittered(pollPatient, pollPatient).NextBackOff()
-		}
-		return pause
-	case Despair:
-		return max(rarely/12, jittered(rarely, rarely).NextBackOff())
-	default:
-		return p.retry.NextBackOff()
 	}
 }
 
