@@ -50,7 +50,7 @@ func (a *audit) Run(_ string, f func(testscript.T)) { f(a) } // one script, whic
 // what the program has said.
 func (a *audit) Log(args ...any) {
 	out := fmt.Sprint(args...)
-	said := ownLines.ReplaceAllString(out, "")
+	said := scriptLines.ReplaceAllString(out, "")
 	for secret, kind := range a.secrets {
 		if strings.Contains(said, secret) {
 			a.T.Errorf("%s shows in the output", kind)
@@ -59,7 +59,7 @@ func (a *audit) Log(args ...any) {
 	a.T.Log(out)
 }
 
-var ownLines = regexp.MustCompile(`(?m)^> .*$`)
+var scriptLines = regexp.MustCompile(`(?m)^> .*$`)
 
 func (a *audit) secret(k secretKind, value string) {
 	if value == "" {
