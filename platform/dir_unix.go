@@ -44,6 +44,15 @@ func give(f *os.File, perm fs.FileMode, owner Owner) error {
 	return attempt("chmod", filepath.Base(f.Name()), func() error { return f.Chmod(perm) })
 }
 
+// setMode changes a mode that is another one.
+func setMode(f *os.File, perm fs.FileMode) error {
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm() == perm {
+		return err
+	}
+	return attempt("chmod", filepath.Base(f.Name()), func() error { return f.Chmod(perm) })
+}
+
 // syncFolder writes the names in a folder to the disk. Some file systems
 // (FUSE, network) can't and say so; there is nothing to be done about it.
 func syncFolder(root *os.Root) error {

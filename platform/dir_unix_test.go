@@ -221,3 +221,14 @@ func TestEmptyLeavesNothingButTheFile(t *testing.T) {
 		t.Errorf("a file that isn't there: %v", err)
 	}
 }
+
+// A process that was killed before it had given the file its mode has left it
+// with what the umask takes away.
+func TestMarkThatOthersCouldNotSee(t *testing.T) {
+	path := ownFolder(t)
+	must(t, os.WriteFile(filepath.Join(path, "running"), nil, 0o600))
+	release, err := openDir(t, path).Mark(t.Context(), "running")
+	must(t, err)
+	defer func() { must(t, release()) }()
+	wantMode(t, filepath.Join(path, "running"), 0o644)
+}

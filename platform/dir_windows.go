@@ -109,6 +109,8 @@ func ownerOf(fs.FileInfo) Owner { return Owner{account{agents: true}} }
 // read-only, and then not replaceable.
 func give(*os.File, fs.FileMode, Owner) error { return nil }
 
+func setMode(*os.File, fs.FileMode) error { return nil }
+
 func refusePlanted(_, _ fs.FileInfo) error { return nil }
 
 // syncFolder does nothing: a folder can't be flushed here, NTFS journals names.

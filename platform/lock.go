@@ -142,19 +142,24 @@ func (d *Dir) tryLock(name string, perm fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
+// openLock gives the file its mode, whatever the umask is, also where a process
+// was killed before it had done that.
 func (d *Dir) openLock(name string, perm fs.FileMode) (*os.File, error) {
 	f, err := d.openRegular(name, os.O_RDWR)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = d.create(name, perm, Owner{})
 	}
-	f, err = d.create(name, perm, Owner{})
 	if errors.Is(err, fs.ErrExist) {
-		return d.openRegular(name, os.O_RDWR)
+		f, err = d.openRegular(name, os.O_RDWR)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return f, attempt("chmod", name, func() error { return f.Chmod(perm) }) // whatever the umask is
+	if err := setMode(f, perm); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func readPID(f *os.File) int {
