@@ -90,7 +90,7 @@ KILLS ?= 2000
 
 .PHONY: crash crash-e2e
 crash:
-	$(GO) test -C testdata/crash -count=1 -timeout 60m -kills $(KILLS) $(if $(SEED),-seed $(SEED))
+	$(GO) test -C testdata/crash -count=1 -timeout 60m -parallel 8 -kills $(KILLS) $(if $(SEED),-seed $(SEED))
 
 crash-e2e: lab
 	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/crash -tags e2e -count=1 -run TestLab $(if $(SEED),-seed $(SEED))
