@@ -99,7 +99,7 @@ func (th *theatre) strike(t *testing.T, b blow) {
 	th.wantSecret(t)
 	registration := th.inRegistration()
 	th.count(b, registration, th.inSwitch())
-	th.recover(t, registration)
+	th.runAgain(t, registration)
 	th.wantSound(t)
 }
 
@@ -139,10 +139,10 @@ func (th *theatre) fail(t *testing.T, b blow) {
 	}
 }
 
-// recover is the next run. Where the Director has made the host and its key isn't
+// runAgain is the next run. Where the Director has made the host and its key isn't
 // here, it says so and what to do; a user of Icinga Web is one of the ways. A
 // daemon says so, too, where the registration may not have been sent.
-func (th *theatre) recover(t *testing.T, registration bool) {
+func (th *theatre) runAgain(t *testing.T, registration bool) {
 	t.Helper()
 	th.Env = th.Env[:1]
 	if th.knowsUser() || !registration && (!th.isDaemon() || !th.awaitsAnswer()) {
