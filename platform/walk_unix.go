@@ -193,7 +193,10 @@ func makeIn(parent *os.Root, name string, perm fs.FileMode) error {
 // the other name isn't used: anybody may have made it.
 func makeUnderWay(parent *os.Root, name string, perm fs.FileMode) error {
 	temporary := temporaryName(name)
-	if err := parent.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := parent.Remove(temporary); {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s stands in the way and isn't empty: look what is in it, then remove it", temporary)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if err := attempt("mkdir", name, func() error { return parent.Mkdir(temporary, 0o700) }); err != nil {

@@ -192,6 +192,14 @@ func TestFolderLeftHalfMadeIsRemoved(t *testing.T) {
 	wantMode(t, filepath.Join(path, "name"), 0o750)
 }
 
+func TestFullFolderInTheWayIsLeftAlone(t *testing.T) {
+	path := ownFolder(t)
+	must(t, os.MkdirAll(filepath.Join(path, temporaryName("name"), "precious"), 0o700))
+	_, err := MakeDir(filepath.Join(path, "name"), 0o750)
+	wantError(t, err, filepath.Join(path, "name")+": ", "stands in the way", "remove it")
+	wantNames(t, openDir(t, filepath.Join(path, temporaryName("name"))), "precious")
+}
+
 // The service and a command may start at the same moment.
 func TestFolderMadeByManyAtOnce(t *testing.T) {
 	path := ownFolder(t)
