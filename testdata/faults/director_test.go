@@ -129,8 +129,8 @@ var httpFaults = []fault{
 	},
 	{
 		name:     "301",
-		director: verdict{fails, "HTTP status 301: the server redirects to https://icinga.example.com/icingaweb2/director. .*set director.url to that address"},
-		http:     moved(301, "https://icinga.example.com/icingaweb2/director"),
+		director: verdict{fails, "HTTP status 301: the server redirects to https://127.88[0-9.:]*/elsewhere/director. .*set director.url to that address"},
+		http:     moved(301, "https"),
 	},
 	{
 		name:     "302 to a login",
@@ -145,12 +145,12 @@ var httpFaults = []fault{
 	{
 		name:     "307",
 		director: verdict{fails, "HTTP status 307: .*set director.url to that address"},
-		http:     moved(307, "https://icinga.example.com/icingaweb2/director"),
+		http:     moved(307, "https"),
 	},
 	{
 		name:     "308 to http",
-		director: verdict{fails, "HTTP status 308: the server redirects to http://icinga.example.com/icingaweb2/director. .*set director.url to that address"},
-		http:     moved(308, "http://icinga.example.com/icingaweb2/director"),
+		director: verdict{fails, "HTTP status 308: the server redirects to http://127.88[0-9.:]*/elsewhere/director. .*set director.url to that address"},
+		http:     moved(308, "http"),
 	},
 	{
 		name:     "400 with nothing",
@@ -223,11 +223,11 @@ func status(code int, text string, headers ...string) func(*exchange) {
 	return func(x *exchange) { x.say(httpAnswer(code, text, append(headers, "Content-Type: text/html")...)) }
 }
 
-// moved redirects to the same call elsewhere.
-func moved(code int, base string) func(*exchange) {
+// moved redirects to the same call in another folder.
+func moved(code int, scheme string) func(*exchange) {
 	return func(x *exchange) {
 		_, call, _ := strings.Cut(x.request.URL.RequestURI(), "/director/")
-		x.say(httpAnswer(code, "", "Location: "+base+"/"+call))
+		x.say(httpAnswer(code, "", "Location: "+scheme+"://"+x.request.Host+"/elsewhere/director/"+call))
 	}
 }
 

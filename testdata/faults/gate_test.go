@@ -21,7 +21,7 @@ type gate struct {
 	met      int    // connections so far
 	from     int    // the first that has the fault
 	fault    *fault
-	hit      bool // it has done its work
+	hits     int // how often it was met
 	open     sync.WaitGroup
 }
 
@@ -63,7 +63,7 @@ func (g *gate) listen(addr string) {
 func (g *gate) arm(f *fault, n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.fault, g.from, g.hit = f, g.met+n, false
+	g.fault, g.from, g.hits = f, g.met+n, 0
 	if n == 1 {
 		g.shut()
 	}
@@ -82,7 +82,7 @@ func (g *gate) next() *fault {
 		}
 		return nil
 	}
-	g.hit = true
+	g.hits++
 	return g.fault
 }
 
@@ -91,13 +91,13 @@ func (g *gate) shut() {
 	if g.fault.shut == nil {
 		return
 	}
-	g.hit = true
+	g.hits++
 	_ = g.listener.Close()
 	g.reopen = g.fault.shut(g.t, g.addr)
 }
 
-// mend ends the fault, and reports whether it has done its work.
-func (g *gate) mend() (hit bool) {
+// mend ends the fault, and returns how often it was met, as far as that is seen.
+func (g *gate) mend() (hits int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.fault = nil
@@ -106,7 +106,7 @@ func (g *gate) mend() (hit bool) {
 		g.reopen = nil
 		g.listen(g.addr)
 	}
-	return g.hit
+	return g.hits
 }
 
 // refuse leaves nobody at the address.

@@ -1,6 +1,9 @@
 package faults
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // A phase is where a fault begins: with the n-th connection to one of the two
 // servers, and then it lasts.
@@ -86,6 +89,27 @@ func (c *cell) verdict() verdict {
 
 // loses reports whether the fault takes the answer to a registration.
 func (c *cell) loses() bool { return c.fault.lost && c.phase.call == "register-host" }
+
+const dropKey = `press "Drop Self Service API key"`
+
+// says is what a person should read of the fault, and of what to do.
+func (c *cell) says() string {
+	if c.loses() {
+		return "The Director may have registered the host all the same.*" + dropKey + ".*After that, or if the host is not there: icinga-enroll once"
+	}
+	return c.verdict().says
+}
+
+// blames is who should be blamed: the server, and at the Director the call.
+func (c *cell) blames(n *site, g *gate) string {
+	switch {
+	case c.phase.atMaster:
+		return g.addr
+	case c.phase.user:
+		return fmt.Sprintf("%s %q at %s failed: ", c.phase.call, n.Name, g.addr)
+	}
+	return fmt.Sprintf("%s at %s failed: ", c.phase.call, g.addr)
+}
 
 // replaced reports whether the node should have a new certificate after the run.
 func (c *cell) replaced() bool {

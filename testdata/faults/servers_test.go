@@ -104,11 +104,8 @@ func (d *director) forward(r *http.Request, body []byte) []byte {
 // call is what r asks for.
 func (d *director) call(r *http.Request) string {
 	folder, name := path.Split(r.URL.Path)
-	switch {
-	case path.Base(folder) != "self-service":
+	if path.Base(folder) != "self-service" {
 		return r.Method + " " + name
-	case name == "powershell-parameters" && r.URL.Query().Get("key") == d.Values["LAB_TEMPLATE_KEY"]:
-		return "template"
 	}
 	return name
 }
@@ -123,10 +120,16 @@ func (d *director) note(call string, answer []byte) {
 	}
 }
 
-func (d *director) called() []string {
+// answered is how often the real one has answered call.
+func (d *director) answered(call string) (times int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.calls)
+	for _, c := range d.calls {
+		if c == call {
+			times++
+		}
+	}
+	return times
 }
 
 func (d *director) told() []string {
@@ -223,9 +226,9 @@ func (m *master) between(w *wire, up net.Conn, f *fault) {
 		return // no request, or none that the program would send
 	}
 	f.rpc(&dialogue{talk: talk{conn, w.tcp}, servers: m.servers, request: request, forward: func() string {
-		real := tls.Client(up, &tls.Config{InsecureSkipVerify: true}) // it is the lab's own
-		_, err := io.WriteString(real, netstring(request))
-		answer, rerr := readAnswer(bufio.NewReader(real))
+		upper := tls.Client(up, &tls.Config{InsecureSkipVerify: true}) // it is the lab's own
+		_, err := io.WriteString(upper, netstring(request))
+		answer, rerr := readAnswer(bufio.NewReader(upper))
 		if err != nil || rerr != nil {
 			m.t.Errorf("the real master: %v, %v", err, rerr)
 		}
