@@ -10,7 +10,7 @@
 # make fuzz    every fuzz target, for FUZZTIME=60s each
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  the deb and the rpm in containers, against the lab
-# make faults  every fault of network and servers in every phase, against the lab (SHORT=-short: a third)
+# make faults  every fault of network and servers in every phase, against the lab; FAULTS=short for a third
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for a part
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
@@ -80,7 +80,7 @@ e2e: lab
 # Most of them wait at once for servers that say nothing.
 .PHONY: faults
 faults: lab
-	lab="$$(dirname "$$($(LAB) env)")/lab.json" && cd testdata/faults && ENROLL_LAB="$$lab" $(GO) test -count=1 -parallel 100 -timeout 30m $(SHORT)
+	ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/faults -count=1 -parallel 100 -timeout 30m $(if $(FAULTS),-$(FAULTS))
 
 .PHONY: e2e-elsewhere
 e2e-elsewhere:
