@@ -63,6 +63,9 @@ func (n *node) noImports() error {
 }
 
 func (n *node) createHost(ctx context.Context) (outcome, error) {
+	if err := n.checkImports(ctx, n.Imports); err != nil {
+		return outcome{}, err
+	}
 	properties, err := n.properties(ctx)
 	if err != nil {
 		return outcome{}, err
@@ -72,7 +75,7 @@ func (n *node) createHost(ctx context.Context) (outcome, error) {
 		DisplayName: properties.DisplayName, Address: properties.Address, Address6: properties.Address6,
 	}
 	if err := n.Controller.CreateHost(ctx, spec); err != nil {
-		return outcome{}, err
+		return n.overtaken(ctx, err)
 	}
 	n.state.DeployDue = n.Deploy
 	if err := n.keepHostKey(spec.Key, n.hostSettings()); err != nil {
@@ -81,9 +84,48 @@ func (n *node) createHost(ctx context.Context) (outcome, error) {
 	return changed("made %s in the Director, of %v, %s; host API key kept", n.name, n.Imports, sent(properties))
 }
 
+// overtaken takes over the host that somebody else has made since it was looked
+// for: several runs for one machine may have begun at once.
+func (n *node) overtaken(ctx context.Context, err error) (outcome, error) {
+	if !errors.Is(err, selfservice.ErrHostExists) {
+		return outcome{}, err
+	}
+	host, herr := n.findHost(ctx)
+	if herr != nil || host == nil {
+		return outcome{}, errors.Join(err, herr)
+	}
+	return n.takeHost(ctx, *host)
+}
+
+// checkImports refuses templates, if there are any, of which no Icinga agent can be made: the host
+// would get neither a ticket nor parameters. What can't be told is left to the
+// Director to say.
+func (n *node) checkImports(ctx context.Context, imports []string) error {
+	for _, name := range imports {
+		if is, err := n.Controller.IsAgent(ctx, name); is || err != nil {
+			return nil //nolint:nilerr // the call that follows says more
+		}
+	}
+	if len(imports) == 0 {
+		return nil
+	}
+	return fmt.Errorf("a host of %v (host.imports) would be no Icinga agent: in the Director set \"Icinga2 Agent\" to \"Yes\" in one of these templates, or name another: %w", imports, selfservice.ErrNotAgent)
+}
+
+// checkAgent refuses a host that is no Icinga agent, as checkImports does.
+func (n *node) checkAgent(ctx context.Context) error {
+	if is, err := n.Controller.IsAgent(ctx, n.name); is || err != nil {
+		return nil //nolint:nilerr // the call that follows says more
+	}
+	return fmt.Errorf("%s is in the Director, and no Icinga agent there: set \"Icinga2 Agent\" to \"Yes\" in that host or one of its templates: %w", n.name, selfservice.ErrNotAgent)
+}
+
 // takeHost takes the key of a host that is there; what the configuration says
 // of it comes next, but for its templates: they are whose who made it.
 func (n *node) takeHost(ctx context.Context, host selfservice.Host) (outcome, error) {
+	if err := n.checkAgent(ctx); err != nil {
+		return outcome{}, err
+	}
 	key, how := host.Key, "its key was read back"
 	if key.IsZero() {
 		key, how = newHostKey(), "it has a new key"

@@ -151,6 +151,9 @@ func (n *node) tellHost(ctx context.Context, news HostSettings) (outcome, error)
 	if host == nil {
 		return outcome{}, fmt.Errorf("%s can't be changed: %w", n.name, selfservice.ErrNoHost)
 	}
+	if err := n.checkImports(ctx, news.Imports); err != nil {
+		return outcome{}, err
+	}
 	differs, err := n.Controller.UpdateHost(ctx, n.name, news.spec())
 	if err != nil {
 		return outcome{}, err

@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,5 +90,23 @@ func TestSettingsThatAreNoHostsAreNotTold(t *testing.T) {
 	n.Controller, n.Properties.Address, n.Send = k, "192.0.2.8", []string{"display_name"}
 	if n.mustEnsure(t); len(k.updates) != 0 {
 		t.Errorf("sent was %+v", k.updates)
+	}
+}
+
+// overtaker is a Director in which another run makes the host first.
+type overtaker struct{ *leaver }
+
+func (o *overtaker) CreateHost(_ context.Context, spec selfservice.HostSpec) error {
+	o.host = &selfservice.Host{Name: spec.Name, Type: "object", Imports: spec.Imports, Key: secret.New(hostKey)}
+	return fmt.Errorf("HTTP status 422: %w", selfservice.ErrHostExists)
+}
+
+// Runs that begin at once make one host, and each has its key.
+func TestAHostThatAnotherRunHasMadeIsTakenOver(t *testing.T) {
+	n := newNode(t)
+	n.Controller, n.Imports = &overtaker{&leaver{}}, []string{"Linux agent"}
+	r := n.mustEnsure(t)
+	if said := stepsOf(r, "register"); len(said) != 1 || !strings.Contains(said[0], "its key was read back") {
+		t.Errorf("it says %q", said)
 	}
 }

@@ -69,7 +69,7 @@ func (n *node) planRegister(ctx context.Context) (string, error) {
 	}
 	switch {
 	case host != nil:
-		return n.planTake(*host), nil
+		return n.planTake(*host), n.checkAgent(ctx)
 	case n.TemplateKey.IsZero() && n.Controller == nil:
 		return "", n.lacksKey()
 	case n.TemplateKey.IsZero() && len(n.Imports) == 0:
@@ -97,7 +97,7 @@ func (n *node) findImports(ctx context.Context) error {
 			return fmt.Errorf("the Director has no host template %s, or this user doesn't see it: correct host.imports", name)
 		}
 	}
-	return nil
+	return n.checkImports(ctx, n.Imports)
 }
 
 func (n *node) planTake(host selfservice.Host) string {
@@ -123,7 +123,7 @@ func (n *node) planHost(ctx context.Context) (string, error) {
 		return "", err
 	}
 	n.state.DeployDue = n.state.DeployDue || n.Deploy
-	return "change in the Director: " + news.against(*host), nil
+	return "change in the Director: " + news.against(*host), n.checkImports(ctx, news.Imports)
 }
 
 // planHostKey asks the Director whether it still takes the host key, where a

@@ -88,6 +88,17 @@ func findsEndpoint(want bool) restCall {
 	}
 }
 
+// isAgent fails if what the Director says isn't what is wanted.
+func isAgent(want bool) restCall {
+	return func(ctx context.Context, c *selfservice.Controller, name string) error {
+		is, err := c.IsAgent(ctx, name)
+		if err == nil && is != want {
+			return fmt.Errorf("%q is an agent: %t", name, is)
+		}
+		return err
+	}
+}
+
 func creates(spec selfservice.HostSpec) restCall {
 	return func(ctx context.Context, c *selfservice.Controller, name string) error {
 		spec.Name = name
@@ -117,7 +128,7 @@ const (
 )
 
 func restRows() []contractRow {
-	rows := [][]contractRow{restHostRows(), restRefusedRows(), restTicketRows(), restDeployRows(), restPermissionRows(), restEndpointRows()}
+	rows := [][]contractRow{restHostRows(), restRefusedRows(), restTicketRows(), restDeployRows(), restPermissionRows(), restEndpointRows(), restResolvedRows()}
 	var all []contractRow
 	for _, some := range rows {
 		for _, row := range some {
@@ -143,6 +154,11 @@ func agentHost(t *testing.T, d *contractDirector, name string) string {
 
 func restNoAgent(t *testing.T, d *contractDirector, name string) string {
 	d.setHost(t, name, contractHost{template: d.noAgent})
+	return ""
+}
+
+func bareHost(t *testing.T, d *contractDirector, name string) string {
+	d.setHost(t, name, contractHost{})
 	return ""
 }
 
@@ -306,5 +322,24 @@ func restEndpointRows() []contractRow {
 		{what: "endpoint, not allowed", as: controller, method: http.MethodGet, call: "endpoint", query: "name=$endpoint", status: 403,
 			answer: aWebError(strings.ReplaceAll(adminOnly, "/", `\\/`)),
 			client: &clientRow{rest: findsEndpoint(true), is: selfservice.ErrNoPermission, text: adminOnly}},
+	}
+}
+
+// restResolvedRows: what a host inherits, which its own object doesn't say.
+func restResolvedRows() []contractRow {
+	const resolved = named + "&resolved=1"
+	return []contractRow{
+		{what: "resolved, an agent", prepare: agentHost, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
+			holds: []string{`"has_agent": true`}, client: &clientRow{rest: isAgent(true)}},
+		{what: "resolved, no agent", prepare: restNoAgent, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
+			holds: []string{`"has_agent": false`}, client: &clientRow{rest: isAgent(false)}},
+		{what: "resolved, of no template", prepare: bareHost, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
+			lacks: []string{"has_agent"}, client: &clientRow{rest: isAgent(false)}},
+		{what: "resolved, the template", as: controller, method: http.MethodGet, call: "host", query: "name=$templatename&resolved=1", status: 200,
+			answer: `(?s)\{\n.*"object_type": "template".*\}\n`, holds: []string{`"has_agent": true`}},
+		{what: "resolved, missing", as: controller, method: http.MethodGet, call: "host", query: resolved, status: 404, answer: anError(noObject),
+			client: &clientRow{rest: isAgent(true), is: selfservice.ErrNoHost, text: "HTTP status 404"}},
+		{what: "not resolved", prepare: agentHost, as: controller, method: http.MethodGet, call: "host", query: named, status: 200, answer: anObject,
+			lacks: []string{"has_agent"}, client: &clientRow{rest: asksHost}},
 	}
 }

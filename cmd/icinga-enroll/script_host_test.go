@@ -11,11 +11,12 @@ import (
 
 // host show HOST prints what the Director has of it.
 // host address HOST ADDRESS is an admin who sets it there.
-// host template NAME makes a template that is no agent's.
+// host template NAME makes a template that is no agent's; with -agent before NAME, an agent's.
 func cmdHost(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptOf(ts)
 	if args[0] == "template" {
-		s.Director.SetTemplate(selfservicetest.Template{Name: args[1], NoAgent: true})
+		name := args[len(args)-1]
+		s.Director.SetTemplate(selfservicetest.Template{Name: name, NoAgent: args[1] != "-agent"})
 		return
 	}
 	h, known := s.Director.Host(args[1])

@@ -146,6 +146,8 @@ func (d *Director) restHost(w http.ResponseWriter, r *http.Request, body []byte)
 		d.restCreate(w, properties)
 	case !query.Has("name"):
 		writeError(w, http.StatusInternalServerError, "Object is required")
+	case isHost && r.Method == http.MethodGet && query.Get("resolved") != "":
+		writeJSON(w, http.StatusOK, d.resolved(h))
 	case isHost:
 		d.restChange(w, r.Method, h, properties)
 	case isTemplate && r.Method == http.MethodGet:
@@ -155,6 +157,20 @@ func (d *Director) restHost(w http.ResponseWriter, r *http.Request, body []byte)
 	default:
 		writeError(w, http.StatusNotFound, noObject)
 	}
+}
+
+// resolved is h with what it inherits, of which its template's key is, too.
+func (d *Director) resolved(h Host) map[string]any {
+	plain := h.plain()
+	delete(plain, "imports")
+	plain["fields"] = []any{}
+	if t, ok := d.templates[strings.ToLower(h.Template)]; ok {
+		plain["has_agent"] = !t.NoAgent
+		if t.Key != "" && h.Key == "" {
+			plain["api_key"] = t.Key
+		}
+	}
+	return plain
 }
 
 func (d *Director) restCreate(w http.ResponseWriter, properties map[string]any) {
