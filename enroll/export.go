@@ -58,7 +58,7 @@ func (e *Enroller) Export(ctx context.Context, x Export) error {
 	}
 	defer func() { _ = dir.Close() }()
 	if x.Replace {
-		return x.replace(dir, data)
+		return n.replaceExported(dir, x, data)
 	}
 	err = dir.CreateFile(filepath.Base(x.File), data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -67,11 +67,14 @@ func (e *Enroller) Export(ctx context.Context, x Export) error {
 	return err
 }
 
-// replace leaves alone what nobody has exported: a folder, a device, and a link,
-// which is somebody's way to another file.
-func (x Export) replace(dir *platform.Dir, data []byte) error {
+// replaceExported leaves alone what nobody has exported: a folder, a device, a
+// link, which is somebody's way to another file, and what is in the folders of
+// this program and of the agent, such as the private key.
+func (n *node) replaceExported(dir *platform.Dir, x Export, data []byte) error {
 	mode, _, err := dir.Attributes(filepath.Base(x.File))
 	switch {
+	case n.isOwnFolder(dir.Path()):
+		return fmt.Errorf("%s is in paths.certs or paths.state, and is not replaced: choose another folder (%w)", x.File, fs.ErrExist)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
@@ -79,6 +82,20 @@ func (x Export) replace(dir *platform.Dir, data []byte) error {
 		return fmt.Errorf("%s is no regular file, and is not replaced: choose another name (%w)", x.File, fs.ErrExist)
 	}
 	return dir.WriteFile(filepath.Base(x.File), data, 0o600, platform.Owner{})
+}
+
+// isOwnFolder reports whether the folder at path is, or is below, the state or
+// certs folder, however it is written.
+func (n *node) isOwnFolder(path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	for above := ""; path != above; above, path = path, filepath.Dir(path) {
+		if platform.IsSameFile(path, n.StateDir) || platform.IsSameFile(path, n.CertsDir) {
+			return true
+		}
+	}
+	return false
 }
 
 // inForce opens a node that has a valid certificate; others are an error. It is

@@ -302,3 +302,10 @@ func (d *Dir) Reserve(size int64) (release func() error, err error) {
 	}
 	return func() error { return explained(d.remove(name)) }, nil
 }
+
+// IsSameFile reports whether two paths lead to one file or folder that is there.
+func IsSameFile(one, other string) bool {
+	a, aerr := os.Stat(one)
+	b, berr := os.Stat(other)
+	return aerr == nil && berr == nil && os.SameFile(a, b)
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/platform"
 )
 
 func newExport() *cobra.Command {
@@ -45,7 +46,7 @@ holds paths only, and stays true. No server is asked.`,
 	flags.StringVar(&format, "format", "", "pem, pkcs12 or curl")
 	completeChoices(cmd, "format", []string{"pem", "pkcs12", "curl"})
 	flags.StringVar(&x.File, "out", "", "`file` to write, which must not be there without --replace")
-	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one; it is its owner's alone again")
+	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one outside of paths.certs and paths.state; it is its owner's alone again")
 	flags.StringVar(&password, "password-file", "", "`file` that holds the password for pkcs12")
 	flags.BoolVar(&x.Legacy, "legacy", false, "pkcs12 for old programs")
 	addSettings(flags)
@@ -68,6 +69,9 @@ func checkExport(x enroll.Export, passwordFile string) error {
 }
 
 func export(cmd *cobra.Command, x enroll.Export) error {
+	if file := instanceOf(cmd.Flags()).paths.Config; platform.IsSameFile(x.File, file) {
+		return usage("--out: %s is the configuration, choose another file", x.File)
+	}
 	e, done, err := newOffline(cmd, nil)
 	if err != nil {
 		return err
