@@ -55,6 +55,25 @@ func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
 	}
 }
 
+// What a run had begun to put in place needs no TPM to be completed.
+func TestASwitchToAKeyInATPMIsCompleted(t *testing.T) {
+	n := newTPMClient(t)
+	key, journal := read(t, n.cert(".key")), ""
+	for _, file := range []string{n.cert(".key"), n.cert(".crt"), filepath.Join(n.CertsDir, "ca.crt")} {
+		journal += read(t, file)
+	}
+	err := errors.Join(os.Remove(n.cert(".key")), os.Mkdir(n.StateDir, 0o700), os.WriteFile(n.state("switch.pem"), []byte(journal), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) {
+		t.Errorf("got %v", err)
+	}
+	if read(t, n.cert(".key")) != key || exists(n.state("switch.pem")) {
+		t.Error("the key is not in place, or the journal is still there")
+	}
+}
+
 // The Icinga agent reads files only.
 func TestAnAgentsKeyIsInNoTPM(t *testing.T) {
 	n := newTPMClient(t)

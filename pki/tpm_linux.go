@@ -48,7 +48,7 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 	case info.Mode()&fs.ModeSocket != 0:
 		return openSocket(t.name())
 	case info.Mode()&fs.ModeDevice == 0:
-		return nil, fmt.Errorf("%s: %w", t.name(), errNoDevice)
+		return nil, fmt.Errorf("%w: %s is neither a device nor a socket", errNoDevice, t.name())
 	}
 	device, err := os.OpenFile(t.name(), os.O_RDWR, 0)
 	if err != nil {

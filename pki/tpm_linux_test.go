@@ -61,7 +61,7 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 		temporary bool
 	}{
 		"none":                        {&pki.TPM{Device: file + "-none"}, "switched on in the firmware", true},
-		"no device":                   {&pki.TPM{Device: file}, "key.tpm_device", false},
+		"no device":                   {&pki.TPM{Device: file}, "key.tpm_device names none", false},
 		"a TPM 1.2":                   {newChip(t, 0x1e), "it is a TPM 1.2", false},
 		"one that dies":               {newChip(t, 0), "doesn't answer", true},
 		"one that was not started":    {newChip(t, 0x100), "tpm2_startup", true},

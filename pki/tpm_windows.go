@@ -15,7 +15,7 @@ func (t *TPM) name() string { return "the TPM" }
 // open asks Windows' TPM Base Services, which share the chip out.
 func (t *TPM) open() (transport.TPMCloser, error) {
 	if t.Device != "" {
-		return nil, fmt.Errorf("%s: %w on Windows, which has one TPM: remove key.tpm_device", t.Device, errNoDevice)
+		return nil, fmt.Errorf("%w: Windows has one TPM, remove the setting", errNoDevice)
 	}
 	device, err := windowstpm.Open()
 	switch {

@@ -22,7 +22,7 @@ var (
 var (
 	errOldTPM   = errors.New("it is a TPM 1.2")
 	errBusyTPM  = errors.New("another program has it for itself")
-	errNoDevice = errors.New("it is neither a device nor a socket")
+	errNoDevice = errors.New("it is no TPM's device")
 	errNoWay    = errors.New("not supported")
 )
 
@@ -59,7 +59,7 @@ func (t *TPM) advise(err error) (advice string, temporary bool) {
 	case errors.Is(err, errNoWay):
 		return "keys in a TPM are for Linux and Windows: set key.store: file", false
 	case errors.Is(err, errNoDevice):
-		return "set key.tpm_device to a TPM's device, or to a socket", false
+		return "key.tpm_device names none", false
 	case errors.Is(err, errBusyTPM):
 		return fmt.Sprintf("another program has %s for itself: %s is the device for several", t.name(), TPMDevice), true
 	case !answered:
