@@ -35,6 +35,12 @@ configures() {
 	cat "$ROOT.config" >"$ROOT/etc/icinga-enroll/config.yml"
 }
 
+# forbids_starts makes this a machine whose owner wants nothing to be started.
+forbids_starts() {
+	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
+	chmod 0755 "$ROOT/usr/sbin/policy-rc.d"
+}
+
 # files are all but what others write meanwhile.
 files() {
 	(
