@@ -114,7 +114,7 @@ boot() {
 	NSPAWN=$!
 	within 20 pgrep -P "$NSPAWN"
 	LEADER=$(pgrep -P "$NSPAWN")
-	within 30 is_up
+	within 60 is_up
 }
 
 # end waits for the container to end with this exit code.
