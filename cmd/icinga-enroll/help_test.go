@@ -199,6 +199,7 @@ func TestSchemaTakesTheExamplesOfTheReadme(t *testing.T) {
 func TestSchemaJudgesAsTheProgram(t *testing.T) {
 	s := printedSchema(t)
 	pin := strings.Repeat("0a", 32)
+	root := map[bool]string{true: "C:/", false: "/"}[runtime.GOOS == "windows"]
 	for _, bad := range []string{
 		"directors: {}", "directors:", "director: {urls: x}", "director: {deploy: perhaps}", "profile: client", "key: {type: dsa}", "log: text", "log: [text]",
 		"director: {url: icinga.example.com}", "director: {url: 'ftp://icinga.example.com/'}", "director: {url: 5}", "director: {proxy: nonsense}",
@@ -220,8 +221,8 @@ func TestSchemaJudgesAsTheProgram(t *testing.T) {
 		"first_run_splay: 0", "first_run_splay: 1h30m", "host: {name: 5}", "host: {name: ''}", "host: {address: '2001:db8::1'}", "host: {address6: '2001:db8::1%eth0'}", "host: {address6: ''}",
 		"host: {vars: role=}", "host: {send: []}", "host: {send: address}", "ca: {ticket: [static, none], static_ticket: x}", "ca: {endpoints: []}",
 		"ca: {endpoints: [host, '[2001:db8::1]:5665', 'name@host:5665', 'a name@host']}", "ca: {trust_on_first_use: false, fingerprint: 'SPKI: " + pin + "'}", "ca: {trust_on_first_use: false, fingerprint: [':" + strings.Repeat("0A:", 32) + "']}",
-		"paths: {state: /}", "agent: {config_dir: ''}", "agent: {listen: ':5665'}", "agent: {zone: z, parents: [one, 'two@host', 'three@[::1]:1', 'four@']}",
-		"metrics: {textfile: ''}", `hooks: {post_renew: [["a", ""], ["/b/c"]]}`, "hooks: {on_failure: []}",
+		"paths: {state: '" + root + "'}", "agent: {config_dir: ''}", "agent: {listen: ':5665'}", "agent: {zone: z, parents: [one, 'two@host', 'three@[::1]:1', 'four@']}",
+		"metrics: {textfile: ''}", `hooks: {post_renew: [["a", ""], ["` + root + `b/c"]]}`, "hooks: {on_failure: []}",
 	} {
 		if found := judged(t, s, good); found != nil {
 			t.Errorf("the schema refuses %s: %v", good, found)
