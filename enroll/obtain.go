@@ -103,6 +103,9 @@ func (n *node) renewKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c := issued.Certificate; c != nil && !c.NotAfter.After(n.pair.cert.NotAfter) {
+		return fmt.Errorf("what the CA sent isn't used: it ends on %s, no later than the certificate in use", c.NotAfter.UTC().Format(time.DateTime))
+	}
 	return n.accept(n.pair.key, issued, reasonRenewed)
 }
 
