@@ -1,0 +1,33 @@
+//go:build unix
+
+package platform
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Only root has something to lose by what another account could replace.
+func TestGuarded(t *testing.T) {
+	folder := ownFolder(t)
+	file := filepath.Join(folder, "file")
+	must(t, os.WriteFile(file, nil, 0o600), os.Mkdir(filepath.Join(folder, "open"), 0o700), os.Symlink(file, filepath.Join(folder, "link")),
+		os.WriteFile(filepath.Join(folder, "open", "file"), nil, 0o600), os.Chmod(filepath.Join(folder, "open"), 0o777))
+	for path, mode := range map[string]os.FileMode{file: 0o644, filepath.Join(folder, "link"): 0o600, filepath.Join(folder, "nothing"): 0} {
+		if mode != 0 {
+			must(t, os.Chmod(file, mode))
+		}
+		must(t, Guarded(path))
+	}
+	if os.Geteuid() != 0 {
+		must(t, Guarded(filepath.Join(folder, "open", "file")))
+		return
+	}
+	wantError(t, Guarded(filepath.Join(folder, "open", "file")), filepath.Join(folder, "open")+" can be changed by others", "chmod go-w")
+	must(t, os.Chmod(file, 0o660))
+	wantError(t, Guarded(file), file+" can be changed by others", "chmod go-w "+file)
+	wantError(t, Guarded(filepath.Join(folder, "link")), file+" can be changed by others")
+	must(t, os.Chmod(file, 0o600), os.Chown(file, 64911, 0))
+	wantError(t, Guarded(file), file+" belongs to uid 64911", "chown root "+file)
+}
