@@ -12,7 +12,7 @@
 # make packages-test  the deb and the rpm in containers, against the lab
 # make faults  every fault of network and servers in every phase, against the lab; FAULTS=short for a third
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
-# make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for a part
+# make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for one of six
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
 # make crash     the program killed 2,000 times, at every operation on the file system
 #                and at random, and with disks that fail (root on Linux); KILLS=200 for
