@@ -11,6 +11,8 @@
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  the deb and the rpm in containers, against the lab
 # make faults  every fault of network and servers in every phase, against the lab; FAULTS=short for a third
+# make fleet   N nodes in one process: against the lab, a busy Director, and three years
+# make fleet-check  the same with few nodes; fails where a ratio is broken
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for one of six
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
@@ -156,3 +158,14 @@ clean:
 bench: build lab
 	testdata/bench/compare
 	testdata/bench/idle
+
+# A module of its own: the program has no use for what draws the plots.
+FLEET := ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/fleet -count=1
+
+.PHONY: fleet fleet-check
+fleet: lab
+	$(FLEET) -v -timeout 90m . -full -results ../results
+
+fleet-check: lab
+	$(GO) vet -C testdata/fleet ./...
+	$(FLEET) .

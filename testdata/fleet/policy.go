@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	firstPause = 4 * time.Second // at most, as the program's
+	longest    = 30 * time.Minute
+)
+
+// try is what a node knows of a try that has failed.
+type try struct {
+	asked   time.Duration // Retry-After
+	slowest time.Duration // the longest that a request took which was answered
+	served  int           // requests that were answered
+}
+
+func newTry(err error) try {
+	var busy busyError
+	errors.As(err, &busy)
+	return try{asked: busy.retryAfter}
+}
+
+// policy makes a node's pauses between tries.
+type policy struct {
+	name string
+	make func() func(try) time.Duration // nil: the program's own, in its own loop
+}
+
+var policies = []policy{
+	{"the program's: full jitter, tripling", nil},
+	{"full jitter, doubling", doubling},
+	{"decorrelated jitter", decorrelated},
+	{"learning from answers and their time", learning},
+}
+
+// doubling takes anything below a ceiling that doubles; Retry-After is the least.
+func doubling() func(try) time.Duration {
+	ceiling := firstPause
+	return func(t try) time.Duration {
+		pause := rand.N(ceiling)
+		ceiling = min(ceiling*2, longest)
+		return max(pause, t.asked)
+	}
+}
+
+// decorrelated goes from the pause before.
+func decorrelated() func(try) time.Duration {
+	pause := firstPause / 2
+	return func(t try) time.Duration {
+		pause = min(longest, firstPause/2+rand.N(max(1, pause*3-firstPause/2)))
+		return max(pause, t.asked)
+	}
+}
+
+// learning halves its ceiling when a try came forward and doubles it when it did
+// not; it is at least ten times what an answer took. To Retry-After it adds.
+func learning() func(try) time.Duration {
+	ceiling := firstPause
+	return func(t try) time.Duration {
+		ceiling = max(ceiling, 10*t.slowest)
+		pause := t.asked + rand.N(ceiling)
+		if t.served > 0 {
+			ceiling = max(ceiling/2, firstPause)
+		} else {
+			ceiling = min(ceiling*2, longest)
+		}
+		return pause
+	}
+}
