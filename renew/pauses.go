@@ -1,15 +1,16 @@
 package renew
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
 
 const (
-	retryFrom   = 2 * time.Second
-	retryTo     = 15 * time.Minute // the mean; full jitter makes it half an hour at most
-	rarely      = 3 * time.Hour    // the mean between two tries of what somebody has to mend
+	retryFrom   = 4 * time.Second // the longest first pause
+	retryTo     = 30 * time.Minute
+	rarely      = 3 * time.Hour // the mean between two tries of what somebody has to mend
 	pollFrom    = time.Second
 	pollTo      = 30 * time.Second // the mean while an approval may come soon
 	pollEager   = time.Hour        // how long that is
@@ -29,34 +30,46 @@ const (
 // Pauses are those between tries, one growing row for each verdict, until
 // something goes well.
 type Pauses struct {
-	retry, poll backoff.BackOff
-	polled      time.Duration
+	ceiling time.Duration // of the next pause before a retry
+	poll    backoff.BackOff
+	polled  time.Duration
 }
 
 // NewPauses returns those after something went well.
 func NewPauses() *Pauses {
-	return &Pauses{retry: jittered(retryFrom, retryTo), poll: jittered(pollFrom, pollTo)}
+	return &Pauses{ceiling: retryFrom, poll: jittered(pollFrom, pollTo)}
 }
 
 // Next is the pause after a try that ended with v, when a server asked to be left
 // alone for so long (Retry-After), 0 if it didn't.
 func (p *Pauses) Next(v Verdict, asked time.Duration) time.Duration {
-	return max(p.next(v), asked)
-}
-
-func (p *Pauses) next(v Verdict) time.Duration {
 	switch v {
 	case Wait:
-		pause := p.poll.NextBackOff()
-		if p.polled += pause; p.polled > pollEager {
-			pause = jittered(pollPatient, pollPatient).NextBackOff()
-		}
-		return pause
+		return max(p.nextPoll(), asked)
 	case Despair:
-		return max(rarely/12, jittered(rarely, rarely).NextBackOff())
+		return max(rarely/12, jittered(rarely, rarely).NextBackOff(), asked)
 	default:
-		return p.retry.NextBackOff()
+		return p.nextRetry(asked)
 	}
+}
+
+// nextRetry has full jitter below a ceiling that triples: ten thousand nodes
+// that boot at once have to come down to what a Director serves within minutes.
+// All of them were asked to wait for the same time, so what a server asks for
+// comes before the jitter, and the jitter is over twice as long.
+func (p *Pauses) nextRetry(asked time.Duration) time.Duration {
+	p.ceiling = max(p.ceiling, min(2*asked, retryTo))
+	pause := asked + rand.N(p.ceiling) //nolint:gosec // not a secret
+	p.ceiling = min(3*p.ceiling, retryTo)
+	return pause
+}
+
+func (p *Pauses) nextPoll() time.Duration {
+	pause := p.poll.NextBackOff()
+	if p.polled += pause; p.polled > pollEager {
+		pause = jittered(pollPatient, pollPatient).NextBackOff()
+	}
+	return pause
 }
 
 // jittered returns pauses with full jitter, between zero and twice a mean that
