@@ -11,6 +11,8 @@
 # make packages  deb, rpm, apk, archives, checksums and SBOMs, in dist/
 # make packages-test  the deb and the rpm in containers, against the lab
 # make faults  every fault of network and servers in every phase, against the lab; FAULTS=short for a third
+# make bench   an enrolment beside the usual way and beside the bare requests, and an idle daemon
+# make bench-check  few runs; fails where a ratio is broken
 # make fleet   N nodes in one process: against the lab, a busy Director, and three years
 # make fleet-check  the same with few nodes; fails where a ratio is broken
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
@@ -35,7 +37,7 @@ export CGO_ENABLED ?= 0
 # No server here is asked in HTTP/2: without it the program is half a megabyte smaller.
 export GOFLAGS ?= -tags=nethttpomithttp2
 
-.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench clean systemd-test init-test images-test foreign-test provisioning-test windows-test man packages packages-test msi picture fuzz
+.PHONY: build demo test check race lint cross tidy e2e lab lab-down bench bench-check clean systemd-test init-test images-test foreign-test provisioning-test windows-test man packages packages-test msi picture fuzz
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/icinga-enroll
@@ -155,17 +157,12 @@ packages-test: $(NFPM) lab
 clean:
 	rm -rf bin dist
 
-bench: build lab
-	testdata/bench/compare
-	testdata/bench/idle
+BENCH = ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/bench -count=1 -timeout 30m
 
-# A module of its own: the program has no use for what draws the plots.
-FLEET := ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json" $(GO) test -C testdata/fleet -count=1
+bench: lab
+	$(LAB) satellite up
+	mkdir -p testdata/results
+	$(BENCH) -v -runs 10 -idle 5m -out ../results
 
-.PHONY: fleet fleet-check
-fleet: lab
-	$(FLEET) -v -timeout 90m . -full -results ../results
-
-fleet-check: lab
-	$(GO) vet -C testdata/fleet ./...
-	$(FLEET) .
+bench-check: lab
+	$(BENCH) -runs 3

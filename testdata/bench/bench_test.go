@@ -22,7 +22,7 @@ import (
 
 var (
 	runs = flag.Int("runs", 3, "how often each is run, alternating")
-	out  = flag.String("out", "", "file to write the table to")
+	out  = flag.String("out", "", "folder to write the tables to")
 )
 
 // measure is one run of a whole process, with all that it has started.
@@ -136,10 +136,16 @@ func report(t *testing.T, lab campaign.Lab, ways []*way, ratios []ratio) {
 		}
 	}
 	t.Log("\n" + text.String())
-	if *out != "" {
-		if err := os.WriteFile(*out, []byte(text.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	write(t, "enrolment.md", text.String())
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if *out == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*out, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -152,7 +158,7 @@ func build(t *testing.T) string {
 
 func buildFloor(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "floor")
-	path="/tmp/try/floor"
+	path = "/tmp/try/floor"
 	return path
 }
 
