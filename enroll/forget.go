@@ -47,7 +47,7 @@ func (n *node) findCopies(dir *platform.Dir) {
 // adviseForget doesn't wrap err: that a service may not write there is no sign of
 // an agent that was installed meanwhile.
 func (n *node) adviseForget(err error) error {
-	return fmt.Errorf("the template key is still in %s (director.forget_template_key): %v; icinga-enroll once empties it, too, and icinga-enroll service install lets the service do it", n.TemplateKeyFile, err)
+	return fmt.Errorf("the template key is still in %s (director.forget_template_key): %s; icinga-enroll once empties it, too, and icinga-enroll service install lets the service do it", n.TemplateKeyFile, err.Error())
 }
 
 // keyForgotten reports whether the template key was forgotten, and can't register

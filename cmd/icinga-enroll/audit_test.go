@@ -28,7 +28,7 @@ const (
 // that scripts bring and copy.
 var homes = map[secretKind]*regexp.Regexp{
 	templateKey: regexp.MustCompile(`^template-key~?$`),
-	hostKey:     regexp.MustCompile(`^(state|kept|good)\.json$`),
+	hostKey:     regexp.MustCompile(`^((state|kept|good)\.json|host-key)$`),
 	ticket:      regexp.MustCompile(`^(static|other)$`),
 	password:    regexp.MustCompile(`^(.*password|web|api|controller|root\.curl)$`),
 	privateKey:  regexp.MustCompile(`\.(key|key\.[0-9a-f]{8}|pem)$`),
