@@ -113,5 +113,5 @@ func (c *cell) blames(n *site, g *gate) string {
 
 // replaced reports whether the node should have a new certificate after the run.
 func (c *cell) replaced() bool {
-	return c.verdict().exit == works || c.phase.survives && !(c.phase.atMaster && c.phase.begin == due)
+	return c.verdict().exit == works || c.phase.survives && (!c.phase.atMaster || c.phase.begin != due)
 }
