@@ -23,7 +23,7 @@ type issued struct {
 	intermediate *x509.Certificate
 }
 
-func issueChain(t *testing.T) issued {
+func issueChain(t *testing.T, usages ...x509.ExtKeyUsage) issued {
 	t.Helper()
 	serial := int64(0)
 	sign := func(name string, isCA bool, by *x509.Certificate, byKey crypto.Signer) (*x509.Certificate, crypto.Signer) {
@@ -36,6 +36,9 @@ func issueChain(t *testing.T) issued {
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(100 * day), BasicConstraintsValid: true, IsCA: isCA}
 		if by == nil {
 			by, byKey = template, key
+		}
+		if !isCA {
+			template.ExtKeyUsage = usages
 		}
 		der, err := x509.CreateCertificate(rand.Reader, template, by, key.Public(), byKey)
 		if err != nil {
@@ -140,5 +143,30 @@ func TestImportOfAnIntermediateWithoutItsRoot(t *testing.T) {
 	}
 	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Warning && strings.Contains(s.Text, "root") }) {
 		t.Errorf("nothing is said: %+v", r.Steps)
+	}
+}
+
+// A server takes no certificate from a client that isn't for clients, and says so
+// in the handshake only.
+func TestAnAPIClientsCertificateIsForClients(t *testing.T) {
+	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
+	for what, tt := range map[string]struct {
+		usages  []x509.ExtKeyUsage
+		refused bool
+	}{
+		"any":                {nil, false},
+		"clients":            {[]x509.ExtKeyUsage{client}, false},
+		"servers":            {[]x509.ExtKeyUsage{server}, true},
+		"servers or clients": {[]x509.ExtKeyUsage{server, client}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := newOfflineNode(t)
+			n.APIClient = true
+			h := issueChain(t, tt.usages...)
+			_, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.intermediate, h.ca), h.keyPEM(t)}})
+			if tt.refused != (err != nil) || tt.refused && !strings.Contains(err.Error(), "clientAuth") {
+				t.Errorf("the error is %v", err)
+			}
+		})
 	}
 }

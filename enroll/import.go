@@ -88,11 +88,15 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if err := n.checkUsage(b.Certificate); err != nil {
+		return outcome{}, err
+	}
+	believed, _ := n.storedCA()
 	n.takeCA(b, given)
 	issued := pki.Issued{Certificate: b.Certificate, CA: b.CA}
 	signer, err := n.trust().VerifyIssued(issued, b.Key.Public(), n.name, n.Now())
 	if err != nil {
-		return outcome{}, permanent{n.explainDates(b.Certificate, err)} // one that isn't valid yet is brought again when it is
+		return outcome{}, permanent{n.explain(b.Certificate, believed, err)} // one that isn't valid yet is brought again when it is
 	}
 	chain := between(b, signer)
 	same, err := n.compare(ctx, b, chain)
@@ -117,9 +121,9 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	return n.obtained()
 }
 
-// explainDates says of a certificate what to do here: [pki.Trust] takes it for a
-// peer's, which has a clock and is renewed elsewhere.
-func (n *node) explainDates(c *x509.Certificate, err error) error {
+// explain says of a certificate what to do here: [pki.Trust] takes it for a peer's,
+// which has a clock and is renewed elsewhere, and the CA for a configured one.
+func (n *node) explain(c *x509.Certificate, believed []*x509.Certificate, err error) error {
 	now := n.Now()
 	switch {
 	case !errors.Is(err, pki.ErrUntrusted):
@@ -129,8 +133,22 @@ func (n *node) explainDates(c *x509.Certificate, err error) error {
 	case now.Before(c.NotBefore) && IsTemporary(err):
 		return fmt.Errorf("the certificate %q is not valid before %s, and the clock here says %s: set the clock, or import it when it is",
 			c.Subject, c.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	case !n.isPinned() && len(believed) > 0:
+		return fmt.Errorf("the certificate %q is of another CA than the one that is believed here, %s, which an earlier import or enrolment has left in %s: to have the new one believed, name its certificate in ca.file (or set ca.fingerprint)",
+			c.Subject, pki.PublicKeyPin(believed[0]), filepath.Join(n.StateDir, stateFile))
 	}
 	return err
+}
+
+// checkUsage refuses an API client what no server would take from a client.
+func (n *node) checkUsage(c *x509.Certificate) error {
+	isForClients := slices.ContainsFunc(c.ExtKeyUsage, func(u x509.ExtKeyUsage) bool {
+		return u == x509.ExtKeyUsageClientAuth || u == x509.ExtKeyUsageAny
+	})
+	if !n.APIClient || isForClients || len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+		return nil
+	}
+	return permanent{fmt.Errorf("the certificate %q may not be shown by a client: its extended key usage lacks clientAuth; have one signed that has it", c.Subject)}
 }
 
 // keepKey keeps the key in place that is not the one of next. It can't be had

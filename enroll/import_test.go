@@ -285,6 +285,30 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
+// The CA of an earlier import is in no configuration: where to change it is said.
+func TestImportOfAnotherCAThanBefore(t *testing.T) {
+	n := newOfflineNode(t)
+	bring := func(h handed) error {
+		_, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, Key: h.keyPEM(t), CA: pemOf(h.ca)})
+		return err
+	}
+	if err := bring(handOver(t, n.authority.ca, nodeName, -day, 300*day)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := pkitest.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := handOver(t, other, nodeName, -time.Hour, 300*day)
+	if err := bring(next); err == nil || !strings.Contains(err.Error(), "state.json") || !strings.Contains(err.Error(), "ca.file") {
+		t.Errorf("the error is %v", err)
+	}
+	n.Trust = pki.Trust{Roots: []*x509.Certificate{next.ca}}
+	if err := bring(next); err != nil {
+		t.Error(err)
+	}
+}
+
 // Of several CAs in what was handed over the one that has signed is believed,
 // and shown to the agent.
 func TestImportBelievesNoOtherCA(t *testing.T) {
