@@ -116,7 +116,7 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 		if err != nil {
 			return nil, outcome{}, fmt.Errorf("%s is there and is not replaced, but is of no use: %w; move it away if nobody needs it", n.keyFile(), err)
 		}
-		out, err := says("%s, as it is", n.keyFile())
+		out, err := says("%s, as it is%s", n.keyFile(), n.otherType(key))
 		return key, out, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -135,6 +135,15 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	}
 	out, err := changed("%s, new, %s", n.Keys, n.keyFile())
 	return key, out, err
+}
+
+// otherType says so of a key that key.type doesn't name.
+func (n *node) otherType(key crypto.Signer) string {
+	is := pki.TypeOf(key.Public())
+	if is == "" || is == n.keyType() {
+		return ""
+	}
+	return fmt.Sprintf("; it is %s, and stays: key.type %s is for a new one", is, n.keyType())
 }
 
 func (n *node) writeCSR(key crypto.Signer, subject pkix.Name) (outcome, error) {

@@ -30,6 +30,7 @@ const (
 // KeyTypes returns every type, the preferred one first.
 func KeyTypes() []KeyType { return []KeyType{ECDSAP256, ECDSAP384, Ed25519, RSA3072, RSA4096} }
 
+<<<<<<< HEAD
 // Keys makes and reads private keys, in files or in a TPM. What a file holds of one
 // in a TPM, a PEM block "TSS2 PRIVATE KEY", that chip alone can use.
 type Keys struct {
@@ -70,6 +71,20 @@ func (k Keys) String() string {
 		return string(ECDSAP256) + " in the TPM"
 	}
 	return string(cmp.Or(k.Type, ECDSAP256))
+=======
+// TypeOf names the kind of a public key, in the same words also where it is none
+// of [KeyTypes]; "" for one that Go has no type of.
+func TypeOf(key crypto.PublicKey) KeyType {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		return KeyType(fmt.Sprintf("ecdsa-p%d", key.Params().BitSize))
+	case *rsa.PublicKey:
+		return KeyType(fmt.Sprintf("rsa-%d", key.N.BitLen()))
+	case ed25519.PublicKey:
+		return Ed25519
+	}
+	return ""
+>>>>>>> 6ea2940 (csr says of a key that is there that key.type isn't its type)
 }
 
 // GenerateKey makes a new private key. RSA keys take a second or more on a

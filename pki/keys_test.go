@@ -149,3 +149,11 @@ func TestMatchesTellsKeysApart(t *testing.T) {
 		t.Error("a certificate matches another key, or not its own")
 	}
 }
+
+func TestTypeOf(t *testing.T) {
+	for _, kind := range pki.KeyTypes() {
+		if got := pki.TypeOf(newKeyOf(t, kind).Public()); got != kind {
+			t.Errorf("%s is taken for %q", kind, got)
+		}
+	}
+}
