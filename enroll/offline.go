@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -139,11 +140,11 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 
 // otherType says so of a key that key.type doesn't name.
 func (n *node) otherType(key crypto.Signer) string {
-	is := pki.TypeOf(key.Public())
-	if is == "" || is == n.keyType() {
+	is, asked := pki.TypeOf(key.Public()), cmp.Or(n.Keys.Type, pki.ECDSAP256)
+	if is == "" || is == asked {
 		return ""
 	}
-	return fmt.Sprintf("; it is %s, and stays: key.type %s is for a new one", is, n.keyType())
+	return fmt.Sprintf("; it is %s, and stays: key.type %s is for a new one", is, asked)
 }
 
 func (n *node) writeCSR(key crypto.Signer, subject pkix.Name) (outcome, error) {

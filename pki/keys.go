@@ -30,7 +30,6 @@ const (
 // KeyTypes returns every type, the preferred one first.
 func KeyTypes() []KeyType { return []KeyType{ECDSAP256, ECDSAP384, Ed25519, RSA3072, RSA4096} }
 
-<<<<<<< HEAD
 // Keys makes and reads private keys, in files or in a TPM. What a file holds of one
 // in a TPM, a PEM block "TSS2 PRIVATE KEY", that chip alone can use.
 type Keys struct {
@@ -71,7 +70,8 @@ func (k Keys) String() string {
 		return string(ECDSAP256) + " in the TPM"
 	}
 	return string(cmp.Or(k.Type, ECDSAP256))
-=======
+}
+
 // TypeOf names the kind of a public key, in the same words also where it is none
 // of [KeyTypes]; "" for one that Go has no type of.
 func TypeOf(key crypto.PublicKey) KeyType {
@@ -84,7 +84,6 @@ func TypeOf(key crypto.PublicKey) KeyType {
 		return Ed25519
 	}
 	return ""
->>>>>>> 6ea2940 (csr says of a key that is there that key.type isn't its type)
 }
 
 // GenerateKey makes a new private key. RSA keys take a second or more on a
