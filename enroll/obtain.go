@@ -123,6 +123,9 @@ func (n *node) adviseRefused(source TicketSource) string {
 // adviseRenamed says what can be done about a ticket for another name: the host
 // key is still the host's, so the ticket is for the name that it has now.
 func (n *node) adviseRenamed() string {
+	if !n.HostKey.IsZero() {
+		return fmt.Sprintf("Most likely the key in director.host_key or director.host_key_file is that of another host than %s: set it to this host's, or host.name to that one's name. Or the host was renamed in the Director: rename it back there, or set host.name to its new name", n.name)
+	}
 	return fmt.Sprintf("Most likely the host was renamed in the Director. Either rename it back to %s there, then icinga-enroll once. Or take over the new name: stop the service, move %s away, set host.name to the new name (or the hostname, where that says it), drop the host's self-service API key in the Director, then icinga-enroll once", n.name, n.StateDir)
 }
 
