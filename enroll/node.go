@@ -141,14 +141,27 @@ func (e *Enroller) look() (_ *node, err error) {
 	if err == nil {
 		n.state, err = loadState(n.dir)
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	onlyUses := e.APIClient && errors.Is(err, fs.ErrPermission)
+	if err == nil || onlyUses || errors.Is(err, fs.ErrNotExist) {
 		n.certs, err = platform.OpenDir(e.CertsDir)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		n.close()
 		return nil, err
 	}
+	if onlyUses && err == nil {
+		n.borrowState()
+	}
 	return n, nil
+}
+
+// borrowState makes do without the state, which is who renews the certificate's,
+// for an account that may only use it: it has nothing to lose but its own.
+func (n *node) borrowState() {
+	n.state = State{Name: n.Name, APIClient: true}
+	if ca, err := n.certs.ReadFile(caFile); err == nil {
+		n.state.CA = string(ca)
+	}
 }
 
 func (n *node) close() {

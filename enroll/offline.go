@@ -131,7 +131,7 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	if err != nil {
 		return nil, outcome{}, err
 	}
-	if err := n.writeBeside(n.name+".key", text, 0o600); err != nil {
+	if err := n.writeBeside(n.name+".key", text, n.keyMode()); err != nil {
 		return nil, outcome{}, err
 	}
 	out, err := changed("%s, new, %s", n.Keys, n.keyFile())
@@ -185,7 +185,7 @@ func (n *node) subjectBefore(key crypto.Signer, subject *pkix.Name) bool {
 
 // writeBeside writes a file of the certs folder, as its owner's.
 func (n *node) writeBeside(name string, data []byte, perm fs.FileMode) error {
-	owner, err := n.certs.Owner()
+	owner, err := n.owner(name)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func export(cmd *cobra.Command, x enroll.Export) error {
 	if file := instanceOf(cmd.Flags()).paths.Config; platform.IsSameFile(x.File, file) {
 		return usage("--out: %s is the configuration, choose another file", x.File)
 	}
-	e, done, err := newOffline(cmd, nil)
+	e, done, err := newEnrollerFor(cmd, nil, purpose{offline: true, onlyUses: true})
 	if err != nil {
 		return err
 	}

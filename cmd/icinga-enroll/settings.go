@@ -234,8 +234,7 @@ type loaded struct {
 	origin   map[string]string
 	values   map[string]any
 
-	offline  bool // for a verb that enrols nobody: neither a Director nor a pin need be set
-	asksNoCA bool // for a verb that needs no certificate: an API client's CA need not be known
+	purpose
 }
 
 // load reads the file, the environment and the flags; the later one wins.

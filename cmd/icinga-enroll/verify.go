@@ -26,7 +26,7 @@ client it looks at the certificate, and shows it to a parent's API as whoami doe
 func verify(cmd *cobra.Command, _ []string) error {
 	lines := newLines(cmd, false)
 	defer lines.close()
-	e, done, err := newKeeper(cmd, lines.observe)
+	e, done, err := newEnrollerFor(cmd, lines.observe, purpose{asksNoCA: true, onlyUses: true})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ shown, and without that profile it counts as one.`,
 }
 
 func whoAmI(cmd *cobra.Command, _ []string) error {
-	e, done, err := newOffline(cmd, nil)
+	e, done, err := newEnrollerFor(cmd, nil, purpose{offline: true, onlyUses: true})
 	if err != nil {
 		return err
 	}
