@@ -55,6 +55,7 @@ func attackAll(m *testing.M) int {
 type score struct {
 	attack          string
 	cases, survived int
+	begun           bool
 }
 
 type scores struct {
@@ -77,9 +78,10 @@ func attack(what string) *score {
 // run beside it.
 func (s *score) try(t *testing.T, name string, do func(t *testing.T)) {
 	t.Helper()
-	if !chosen(s.attack + name) {
+	if s.begun && !chosen(s.attack+name) {
 		return
 	}
+	s.begun = true
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
 		t.Cleanup(func() { s.count(!t.Failed()) })
