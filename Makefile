@@ -15,6 +15,7 @@
 # make bench-check  few runs; fails where a ratio is broken
 # make fleet   N nodes in one process: against the lab, a busy Director, and three years
 # make fleet-check  the same with few nodes; fails where a ratio is broken
+# make benchmarks   Go's, compared with testdata/results/benchmarks.txt
 # make e2e     the suite against a real Icinga 2 and Director (root on Debian; installs them)
 # make attacks  whoever may try attacks the program: a table of what it survives (root on Linux); ATTACKS=short for one of six
 # make e2e-elsewhere RELEASE=trixie  the same against another Debian's, in a container
@@ -166,3 +167,15 @@ bench: lab
 
 bench-check: lab
 	$(BENCH) -runs 3
+
+BENCHSTATVER := v0.0.0-20260908200009-22c9c6c9d4da
+BENCHMARKS   := $(GO) test -run '^$$' -bench . -benchmem -count 6 ./pki/... ./renew ./enroll
+
+.PHONY: benchmarks benchmarks-baseline
+benchmarks:
+	@test -x bin/benchstat || GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTATVER)
+	$(BENCHMARKS) >bin/benchmarks.txt
+	bin/benchstat testdata/results/benchmarks.txt bin/benchmarks.txt
+
+benchmarks-baseline:
+	$(BENCHMARKS) >testdata/results/benchmarks.txt

@@ -101,7 +101,7 @@ type node struct {
 	authority *authority
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	ca, err := pkitest.NewCA()
 	if err != nil {
