@@ -288,6 +288,7 @@ func (n *node) connectedParents(ctx context.Context, setup agent.Setup) (names [
 			names = append(names, e.Name)
 		}
 	}
+	slices.Sort(names)
 	return names, "as it says itself", nil
 }
 

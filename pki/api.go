@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,9 +60,6 @@ type EndpointState struct {
 	Name string
 	// Connected is false for the node itself.
 	Connected bool
-	// LastMessage is when the endpoint's last message was received; zero: never
-	// since the node was started.
-	LastMessage time.Time
 }
 
 // GenerateTicket has the node make the ticket for a common name: any name that
@@ -108,26 +103,19 @@ func (a *API) WhoAmI(ctx context.Context) (Identity, error) {
 	return results[0], nil
 }
 
-// Endpoints returns every endpoint that the node knows and the asker may see, in
-// the order of their names. It needs the permission "objects/query/Endpoint".
+// Endpoints returns every endpoint that the node knows and the asker may see. It
+// needs the permission "objects/query/Endpoint".
 func (a *API) Endpoints(ctx context.Context) ([]EndpointState, error) {
-	var results []struct {
-		Attrs struct {
-			Name      string
-			Connected bool
-			Received  float64 `json:"last_message_received"` // seconds since 1970
-		}
-	}
+	var results []struct{ Attrs EndpointState }
 	call := apiCall{method: http.MethodGet, path: "objects/endpoints", permission: "objects/query/Endpoint",
-		query: url.Values{"attrs": {"name", "connected", "last_message_received"}}}
+		query: url.Values{"attrs": {"name", "connected"}}}
 	if err := a.call(ctx, call, &results); err != nil {
 		return nil, err
 	}
 	states := make([]EndpointState, len(results))
 	for i, r := range results {
-		states[i] = EndpointState{r.Attrs.Name, r.Attrs.Connected, instant(r.Attrs.Received)}
+		states[i] = r.Attrs
 	}
-	slices.SortFunc(states, func(a, b EndpointState) int { return cmp.Compare(a.Name, b.Name) })
 	return states, nil
 }
 

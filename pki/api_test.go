@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -275,30 +274,16 @@ func TestUnauthorizedSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestEndpointsAreInOrder(t *testing.T) {
-	api := answering(t, func(conn net.Conn, _ string) {
-		_, _ = io.WriteString(conn, httpAnswer("200 OK", `{"results":[{"attrs":{"name":"c"}},{"attrs":{"name":"a"}},{"attrs":{"name":"b"}}]}`))
-	})
-	states, err := api.Endpoints(t.Context())
-	noError(t, err)
-	byName := func(a, b pki.EndpointState) int { return strings.Compare(a.Name, b.Name) }
-	if len(states) != 3 || !slices.IsSortedFunc(states, byName) {
-		t.Errorf("got %v", states)
-	}
-}
-
-func TestTimeOfTheLastMessage(t *testing.T) {
+func TestTimeOfTheStart(t *testing.T) {
 	for number, want := range map[string]time.Time{
 		"1795362000.5": time.Date(2026, 11, 22, 15, 40, 0, 5e8, time.UTC),
 		"0":            {}, "-1": {}, "1e300": {},
 	} {
 		api := answering(t, func(conn net.Conn, _ string) {
-			_, _ = io.WriteString(conn, httpAnswer("200 OK", `{"results":[{"attrs":{"name":"a","connected":true,"last_message_received":`+number+`}}]}`))
+			_, _ = io.WriteString(conn, httpAnswer("200 OK", `{"results":[{"status":{"icingaapplication":{"app":{"program_start":`+number+`}}}}]}`))
 		})
-		states, err := api.Endpoints(t.Context())
-		noError(t, err)
-		if len(states) != 1 || !states[0].LastMessage.Equal(want) || !states[0].Connected {
-			t.Errorf("%s: %v, want %v", number, states, want)
+		if got, err := api.Started(t.Context()); !got.Equal(want) || (err != nil) != want.IsZero() {
+			t.Errorf("%s: %v, %v, want %v", number, got, err, want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func newFake(t *testing.T) *fake {
 	ca := newCA(t)
 	f := &fake{ca, newServer(t, ca, "fake-master"),
 		newServer(t, ca, "fake-satellite", func(s *pkitest.Server) { s.Satellite = true })}
-	f.masterAt.SetEndpoint(pkitest.Endpoint{Name: "fake-satellite", Connected: true, LastMessage: time.Now()})
+	f.masterAt.SetEndpoint(pkitest.Endpoint{Name: "fake-satellite", Connected: true})
 	return f
 }
 

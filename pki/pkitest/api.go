@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // APIUser is an `object ApiUser` of a [Server].
@@ -25,9 +24,8 @@ type APIUser struct {
 
 // Endpoint is an endpoint of which a [Server] knows.
 type Endpoint struct {
-	Name        string
-	Connected   bool
-	LastMessage time.Time // zero: none yet
+	Name      string
+	Connected bool
 }
 
 // AddAPIUser adds a user, or replaces the one of that name. Without users,
@@ -177,11 +175,7 @@ func (s *Server) showEndpoints(user APIUser, attrs []string) *http.Response {
 }
 
 func (e Endpoint) attributes() map[string]any {
-	received := 0.0
-	if !e.LastMessage.IsZero() {
-		received = float64(e.LastMessage.UnixMicro()) / 1e6
-	}
-	return map[string]any{"name": e.Name, "connected": e.Connected, "last_message_received": received}
+	return map[string]any{"name": e.Name, "connected": e.Connected}
 }
 
 const (
