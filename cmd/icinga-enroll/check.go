@@ -38,11 +38,13 @@ func newCheck() *cobra.Command {
 read and asks no server.
 
 CRITICAL: no certificate, another than the last run has seen, or it ends within
-7 days; its key is in a TPM that was cleared, is gone or refuses; the Director doesn't know the host key any more; the state is another
-machine's (clone detected); the service is enabled but doesn't run. WARNING: it
-ends within 14 days; renewal has failed for over 24 hours; the request waits for
-approval. --warning and --critical take ranges of days left, as the Monitoring
-Plugins guidelines have them: the state is raised where the value is outside.`,
+7 days; its key is gone, another's, or no key (where this account may read it), or in a
+TPM that was cleared, is gone or refuses; the Director doesn't know the host key any
+more; the state is another machine's (clone detected); the service is enabled but
+doesn't run. WARNING: it ends within 14 days; renewal has failed for over 24 hours;
+the request waits for approval. --warning and --critical take ranges of days left, as
+the Monitoring Plugins guidelines have them: the state is raised where the value is
+outside.`,
 		Example: "  icinga-enroll check --warning 20: --critical 10:",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {

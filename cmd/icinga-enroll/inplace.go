@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
 	"icinga-enroll/enroll"
@@ -20,11 +22,53 @@ func asItIs(s enroll.Status, now time.Time) (_ enroll.Status, bad string) {
 	}
 	c := *s.Certificate
 	s.Certificate = &c
-	bad = lookAgain(&c)
+	if bad = lookAgain(&c); bad == "" {
+		bad = lookAtKey(c.File)
+	}
 	if bad == "" && now.After(c.NotAfter) {
 		bad = "expired"
 	}
 	return s, bad
+}
+
+// lookAtKey says what is wrong with the key beside the certificate's file. An
+// account that may not read it can tell only that it is there, unless the folder
+// is its own: then it is the agent's, which has to.
+func lookAtKey(certificate string) (bad string) {
+	file := strings.TrimSuffix(certificate, ".crt") + ".key"
+	text, err := readInPlace(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "the file of the certificate's key " + file + " is gone"
+	case errors.Is(err, fs.ErrPermission) && !isOwnFolder(filepath.Dir(file)):
+		return ""
+	case err != nil:
+		return "the file of the certificate's key " + file + " can't be read: " + err.Error()
+	}
+	key, err := pki.Keys{TPM: &pki.TPM{}}.Parse(text) // which is not asked
+	if err != nil {
+		return "the file of the certificate's key " + file + " holds no key that can be read"
+	}
+	chain, err := readCertificates(certificate)
+	if err == nil && !pki.Matches(chain[0], key.Public()) {
+		return "the file " + file + " holds the key of another certificate than the one beside it"
+	}
+	return ""
+}
+
+// isOwnFolder reports whether the folder is this account's. Windows keeps rights
+// elsewhere.
+func isOwnFolder(folder string) bool {
+	if runtime.GOOS == "windows" {
+		return false
+	}
+	dir, err := platform.OpenDir(folder)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dir.Close() }()
+	account, err := dir.Foreign()
+	return err == nil && account == ""
 }
 
 // lookAgain takes over what the file of c says. The Icinga agent renews by
