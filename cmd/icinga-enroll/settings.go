@@ -62,7 +62,7 @@ type config struct {
 		StaticTicketFile string   `koanf:"static_ticket_file" usage:"file that holds the ticket of ca.ticket: static"`
 	} `koanf:"ca"`
 	API struct {
-		Address         string `koanf:"address" form:"^$|^[^@]+@[^ /,@]+$" usage:"Icinga 2 API that gives tickets, name@host:port; default: the first of ca.endpoints"`
+		Address         string `koanf:"address" form:"^$|^[^@]+@[^ /,@]+$" usage:"Icinga 2 API that gives tickets, name@host:port; default: ca.endpoints, else the parents, one after the other"`
 		User            string `koanf:"user" usage:"its ApiUser"`
 		Password        string `koanf:"password" secret:"yes" usage:"that user's password"`
 		PasswordFile    string `koanf:"password_file" usage:"file that holds that user's password"`
