@@ -67,7 +67,7 @@ func isOwnFolder(folder string) bool {
 		return false
 	}
 	defer func() { _ = dir.Close() }()
-	account, err := dir.Foreign()
+	account, err := dir.Foreign(".")
 	return err == nil && account == ""
 }
 
