@@ -113,7 +113,7 @@ func (n *node) keyFile() string { return filepath.Join(n.CertsDir, n.name+".key"
 func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	text, err := n.certs.ReadFile(n.name + ".key")
 	if err == nil {
-		key, err := n.Keys.Parse(text)
+		key, err := n.parseKey(text)
 		if err != nil {
 			return nil, outcome{}, fmt.Errorf("%s is there and is not replaced, but is of no use: %w; move it away if nobody needs it", n.keyFile(), err)
 		}

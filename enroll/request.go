@@ -85,7 +85,7 @@ func (n *node) readRequest() (*request, error) {
 }
 
 func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
-	key, err := n.Keys.Parse(keyPEM)
+	key, err := n.parseKey(keyPEM)
 	if err != nil {
 		return nil
 	}
@@ -93,10 +93,19 @@ func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
 	if err != nil || certs[0].Subject.CommonName != n.name || !pki.Matches(certs[0], key.Public()) {
 		return nil
 	}
-	if errors.Is(pki.CheckKey(key), pki.ErrKeyLost) {
-		return nil // its certificate would be of no use
-	}
 	return &request{key, certs[0]}
+}
+
+// parseKey refuses a key that is lost: a certificate for it would be of no use.
+func (n *node) parseKey(text []byte) (crypto.Signer, error) {
+	key, err := n.Keys.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := pki.CheckKey(key); errors.Is(err, pki.ErrKeyLost) {
+		return nil, err
+	}
+	return key, nil
 }
 
 // newRequest writes the certificate last: readRequest takes no key without it.

@@ -26,6 +26,9 @@ func newExport() *cobra.Command {
   curl     a file for "curl --config", which names the files in the certs folder and
            a parent's API
 
+A key in a TPM is handed to nobody: of that there is only the file for curl, which
+uses it by OpenSSL's provider tpm2.
+
 A file that is there is not overwritten, unless --replace says so. After a renewal,
 export again: a hook (hooks.post_renew) with --replace does that. A file for curl
 holds paths only, and stays true. No server is asked.`,
