@@ -69,7 +69,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 		file := filepath.Join(n.CertsDir, n.name+".key")
 		n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("every account can read this node's private key: run: chmod o= %s", file)})
 	}
-	n.sayStore()
+	n.sayStore(n.pair.key, "icinga-enroll renew --rekey")
 	if n.state.Elsewhere && !n.registered() && n.Controller == nil {
 		n.note(Step{Name: "register", Warning: true, Text: elsewhere})
 	}
@@ -163,13 +163,14 @@ func (p *pair) inTPM() string {
 	return ""
 }
 
-// sayStore tells of a key that was made before key.store was changed.
-func (n *node) sayStore() {
-	switch is := pki.InTPM(n.pair.key); {
+// sayStore tells of a key that was made before key.store was changed, and what
+// replaces it.
+func (n *node) sayStore(key crypto.Signer, replaces string) {
+	switch is := pki.InTPM(key); {
 	case n.Keys.InTPM && !is:
-		n.note(Step{Name: "key", Warning: true, Text: "key.store is tpm, and this key is still in a file: icinga-enroll renew --rekey makes one in the TPM"})
+		n.note(Step{Name: "key", Warning: true, Text: "key.store is tpm, and this key is still in a file: " + replaces + " makes one in the TPM"})
 	case is && !n.Keys.InTPM:
-		n.note(Step{Name: "key", Warning: true, Text: "key.store is file, and this key is still in the TPM: icinga-enroll renew --rekey makes one in a file"})
+		n.note(Step{Name: "key", Warning: true, Text: "key.store is file, and this key is still in the TPM: " + replaces + " makes one in a file"})
 	}
 }
 

@@ -43,6 +43,7 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	if !isNew {
+		n.sayStore(n.request.key, "icinga-enroll discard-request, then once,")
 		return says("as prepared before")
 	}
 	return changed("%s, new, in %s", n.Keys, filepath.Join(n.StateDir, requestKey))

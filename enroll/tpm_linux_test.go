@@ -104,8 +104,15 @@ func TestAKeyInATPMIsImported(t *testing.T) {
 func TestTheKeysStoreIsTold(t *testing.T) {
 	n := newNode(t)
 	asClient(n, nil)
-	n.mustEnsure(t)
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+		t.Fatal(err)
+	}
 	n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{}}
+	n.authority.request = nil
+	if r := n.mustEnsure(t); !said(r, "this key is still in a file: icinga-enroll discard-request") {
+		t.Errorf("the request's: %+v", r)
+	}
 	r := n.mustEnsure(t)
 	if r.Changed || r.Certificate.KeyStore != enroll.InFile || !said(r, "key.store is tpm, and this key is still in a file") {
 		t.Errorf("got %+v", r)
