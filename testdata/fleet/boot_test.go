@@ -3,7 +3,6 @@ package fleet
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,14 +23,15 @@ import (
 const enrolsAtLeast = 0.9
 
 // TestBoot boots a fleet within one second against the lab, and beside it, in
-// turns, the same number of bare clients.
+// turns, the same number of bare clients. Of both the fastest round counts: what
+// else a machine does makes a round slower, never faster.
 func TestBoot(t *testing.T) {
 	lab, err := floor.ReadLab()
 	if err != nil {
 		t.Fatal(err)
 	}
 	nodes, rounds := small(100, 500), small(3, 5)
-	table := newTable("Director", "rounds", "bare clients, s (median)", "icinga-enroll, s (median)", "range", "nodes/s", "of the bare clients'", "CPU of a bare client, ms", "of a node, ms")
+	table := newTable("hosts registered before", "rounds", "bare clients, s: fastest", "median", "icinga-enroll, s: fastest", "median", "nodes/s", "of the bare clients' throughput", "CPU of a bare client, ms", "of a node, ms")
 	for _, registered := range []int{0, 3000} {
 		t.Run(fmt.Sprintf("%d registered", registered), func(t *testing.T) {
 			register(t, lab, registered)
@@ -41,11 +41,15 @@ func TestBoot(t *testing.T) {
 				ours = append(ours, bootFleet(t, lab, nodes, fmt.Sprintf("fleet%d", round)))
 				register(t, lab, registered)
 			}
-			ratio := median(bare).took.Seconds() / median(ours).took.Seconds()
-			table.add(fmt.Sprintf("%d hosts registered", registered), rounds, median(bare).took, median(ours).took, spread(ours),
-				float64(nodes)/median(ours).took.Seconds(), percent(ratio), median(bare).cpu/time.Duration(nodes), median(ours).cpu/time.Duration(nodes))
+			sortBoots(bare)
+			sortBoots(ours)
+			ratio := bare[0].took.Seconds() / ours[0].took.Seconds()
+			table.add(registered, rounds, bare[0].took.Seconds(), bare[rounds/2].took.Seconds(), ours[0].took.Seconds(), ours[rounds/2].took.Seconds(),
+				float64(nodes)/ours[0].took.Seconds(), percent(ratio), bare[0].cpuOf(nodes), ours[0].cpuOf(nodes))
 			if ratio < enrolsAtLeast {
-				t.Errorf("%d nodes enrol at %.0f %% of the bare clients' throughput, want at least %.0f %%", nodes, ratio*100, enrolsAtLeast*100)
+				missed := fmt.Sprintf("%d nodes enrol at %.0f %% of the bare clients' throughput, at least %.0f %% is the aim. Both share the machine with the servers.", nodes, ratio*100, enrolsAtLeast*100)
+				table.note("Missed: %s", missed)
+				t.Error(missed)
 			}
 		})
 	}
@@ -55,14 +59,11 @@ func TestBoot(t *testing.T) {
 // boot is what it took to enrol a fleet.
 type boot struct{ took, cpu time.Duration }
 
-func median(boots []boot) boot {
-	sorted := slices.SortedFunc(slices.Values(boots), func(a, b boot) int { return int(a.took - b.took) })
-	return sorted[len(sorted)/2]
-}
+// cpuOf is the CPU time of one client, in milliseconds.
+func (b boot) cpuOf(nodes int) float64 { return b.cpu.Seconds() * 1e3 / float64(nodes) }
 
-func spread(boots []boot) string {
-	sorted := slices.SortedFunc(slices.Values(boots), func(a, b boot) int { return int(a.took - b.took) })
-	return fmt.Sprintf("%.1f to %.1f", sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
+func sortBoots(boots []boot) {
+	slices.SortFunc(boots, func(a, b boot) int { return int(a.took - b.took) })
 }
 
 // together calls enrol for each of so many nodes, at a random time within a
@@ -73,7 +74,7 @@ func together(t *testing.T, nodes int, enrol func(number int) error) boot {
 	failed := make([]error, nodes)
 	start, before := time.Now(), cpu()
 	for i := range nodes {
-		delay := rand.N(time.Second)
+		delay := below(time.Second)
 		all.Go(func() {
 			time.Sleep(delay)
 			failed[i] = enrol(i)
@@ -81,7 +82,7 @@ func together(t *testing.T, nodes int, enrol func(number int) error) boot {
 	}
 	all.Wait()
 	if err := errors.Join(failed...); err != nil {
-		t.Errorf("%.200000s", err)
+		t.Errorf("%.2000s", err)
 	}
 	return boot{time.Since(start), cpu() - before}
 }
@@ -127,7 +128,7 @@ func enrolAtLab(t *testing.T, lab *floor.Lab, name string, trust pki.Trust) erro
 	n.Authority = func(t pki.Trust) enroll.Authority { return &pki.Client{Trust: t} }
 	report, err := n.Ensure(t.Context())
 	if err == nil && (report.State != enroll.Enrolled || report.Setback != nil) {
-		err = fmt.Errorf("%s is %s, %w", name, report.State, report.Setback)
+		err = fmt.Errorf("%s is %s; setback: %v", name, report.State, report.Setback)
 	}
 	return err
 }

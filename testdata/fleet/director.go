@@ -2,8 +2,6 @@ package fleet
 
 import (
 	"context"
-	"crypto/sha1" // as the Director makes its keys
-	"encoding/hex"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -63,8 +61,7 @@ func (d *director) Register(ctx context.Context, _ secret.Text, name string, _ s
 	if err := d.serve(ctx); err != nil {
 		return secret.Text{}, err
 	}
-	sum := sha1.Sum([]byte(name))
-	return secret.New(hex.EncodeToString(sum[:])), nil
+	return secret.New("key of " + name), nil
 }
 
 func (d *director) Parameters(ctx context.Context, _ secret.Text) (selfservice.Parameters, error) {

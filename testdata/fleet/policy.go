@@ -28,20 +28,24 @@ func newTry(err error) try {
 type policy struct {
 	name string
 	make func() func(try) time.Duration // nil: the program's own, in its own loop
+
+	splay time.Duration // first_run_splay
 }
 
+// The program's own come first.
 var policies = []policy{
-	{"the program's: full jitter, tripling", nil},
-	{"full jitter, doubling", doubling},
-	{"decorrelated jitter", decorrelated},
-	{"learning from answers and their time", learning},
+	{name: "the program's: full jitter, tripling"},
+	{name: "the same, first_run_splay: 30m", splay: 30 * time.Minute},
+	{name: "full jitter, doubling", make: doubling},
+	{name: "decorrelated jitter", make: decorrelated},
+	{name: "learning from answers and their time", make: learning},
 }
 
 // doubling takes anything below a ceiling that doubles; Retry-After is the least.
 func doubling() func(try) time.Duration {
 	ceiling := firstPause
 	return func(t try) time.Duration {
-		pause := rand.N(ceiling)
+		pause := below(ceiling)
 		ceiling = min(ceiling*2, longest)
 		return max(pause, t.asked)
 	}
@@ -51,7 +55,7 @@ func doubling() func(try) time.Duration {
 func decorrelated() func(try) time.Duration {
 	pause := firstPause / 2
 	return func(t try) time.Duration {
-		pause = min(longest, firstPause/2+rand.N(max(1, pause*3-firstPause/2)))
+		pause = min(longest, firstPause/2+below(pause*3-firstPause/2))
 		return max(pause, t.asked)
 	}
 }
@@ -62,7 +66,7 @@ func learning() func(try) time.Duration {
 	ceiling := firstPause
 	return func(t try) time.Duration {
 		ceiling = max(ceiling, 10*t.slowest)
-		pause := t.asked + rand.N(ceiling)
+		pause := t.asked + below(ceiling)
 		if t.served > 0 {
 			ceiling = max(ceiling/2, firstPause)
 		} else {
@@ -70,4 +74,9 @@ func learning() func(try) time.Duration {
 		}
 		return pause
 	}
+}
+
+// below is any duration under d.
+func below(d time.Duration) time.Duration {
+	return rand.N(max(1, d)) //nolint:gosec // not a secret
 }

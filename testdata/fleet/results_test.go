@@ -26,9 +26,14 @@ func small(size, whole int) int {
 }
 
 // table is one in Markdown.
-type table struct{ rows [][]string }
+type table struct {
+	rows  [][]string
+	notes []string // below it
+}
 
 func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
+
+func (b *table) note(format string, a ...any) { b.notes = append(b.notes, fmt.Sprintf(format, a...)) }
 
 func (b *table) add(cells ...any) {
 	var row []string
@@ -42,11 +47,6 @@ type percent float64
 
 func cell(c any) string {
 	switch c := c.(type) {
-	case time.Duration:
-		if c < 100*time.Millisecond {
-			return fmt.Sprintf("%.1f", c.Seconds()*1e3)
-		}
-		return fmt.Sprintf("%.1f", c.Seconds())
 	case float64:
 		return fmt.Sprintf("%.2f", c)
 	case percent:
@@ -63,6 +63,9 @@ func (b *table) String() string {
 		if i == 0 {
 			fmt.Fprintf(&text, "|%s\n", strings.Repeat("---|", len(row)))
 		}
+	}
+	for _, note := range b.notes {
+		fmt.Fprintf(&text, "\n%s\n", note)
 	}
 	return text.String()
 }
@@ -93,8 +96,15 @@ func draw(t *testing.T, name string, p picture) {
 
 // surroundings say where and when.
 func surroundings() string {
-	return fmt.Sprintf("%s; %d × %s, Linux %s, %s; commit %s. Made by `make fleet`.\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), cpuModel(), output("uname", "-r"), runtime.Version(), output("git", "rev-parse", "--short", "HEAD"))
+	return fmt.Sprintf("%s; %d × %s, Linux %s, %s; commit %s; made by %s.\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), cpuModel(), output("uname", "-r"), runtime.Version(), output("git", "rev-parse", "--short", "HEAD"), form())
+}
+
+func form() string {
+	if *full {
+		return "`make fleet`"
+	}
+	return "the small form of `make fleet`"
 }
 
 func cpuModel() string {

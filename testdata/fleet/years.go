@@ -3,7 +3,6 @@ package fleet
 import (
 	"container/heap"
 	"crypto/x509"
-	"math/rand/v2"
 	"time"
 
 	"icinga-enroll/renew"
@@ -31,7 +30,7 @@ func newYears(nodes int, due func(renew.Dates) time.Time) *years {
 	y := &years{began: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), due: due, hour: time.Hour * fleetHour / time.Duration(nodes)}
 	for i := range nodes {
 		e := &event{host: hostName("years", i)}
-		y.issue(e, y.began.Add(rand.N(time.Hour)))
+		y.issue(e, y.began.Add(below(time.Hour)))
 		y.next = append(y.next, e)
 	}
 	heap.Init(&y.next)
