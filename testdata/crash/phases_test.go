@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ func phases() []phase {
 	return []phase{
 		{name: "enrol", prepare: nothing, run: once, next: once, want: nothing},
 		{name: "enrol as a user", prepare: func(t *testing.T, w *world) { w.addUser(t) }, run: once, next: once, want: nothing},
+		{name: "enrol & forget", prepare: forgetful, run: once, next: once, want: wantForgotten},
 		{name: "renew", prepare: enrolledLongAgo, run: []string{"renew"}, next: once, want: wantRenewed},
 		{name: "rekey", prepare: enrolled, run: []string{"renew", "--rekey"}, next: once, want: nothing},
 		{name: "import", prepare: handedOver, run: importing, next: importing, want: wantImported},
@@ -35,6 +37,21 @@ func phases() []phase {
 		{name: "leave", prepare: enrolledByUser, run: []string{"leave", "--yes"}, next: []string{"leave", "--yes"}, want: nothing, leaves: true},
 		{name: "run", prepare: installed, run: run, next: run, want: wantManaged},
 		{name: "run as a user", prepare: func(t *testing.T, w *world) { w.addUser(t); installed(t, w) }, run: run, next: run, want: wantManaged},
+	}
+}
+
+// forgetful is to forget the template key once it is enrolled.
+func forgetful(t *testing.T, w *world) {
+	t.Helper()
+	w.edit(t, "director:\n", "director:\n  forget_template_key: true\n")
+}
+
+func wantForgotten(t *testing.T, w *world) {
+	t.Helper()
+	for _, path := range w.files(t) {
+		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), w.TemplateKey) {
+			t.Errorf("the template key is still in %s", path)
+		}
 	}
 }
 
