@@ -2,10 +2,12 @@ package enroll_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
@@ -95,7 +97,10 @@ func TestBeginningOfTroubleIsToldOnce(t *testing.T) {
 	if err := os.RemoveAll(n.state("status.json")); err != nil {
 		t.Fatal(err)
 	}
-	n.authority.request = nil
+	n.authority.request = func(_ string, req pki.Request) (pki.Issued, error) {
+		cert, err := n.authority.ca.Sign(req.Certificate.PublicKey, nodeName, time.Now().Add(-time.Minute), time.Now().Add(398*24*time.Hour))
+		return pki.Issued{Certificate: cert, CA: []*x509.Certificate{n.authority.ca.Certificate()}}, err
+	}
 	n.mustEnsure(t)
 	n.authority.request = dead
 	n.mustEnsure(t)
