@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io/fs"
+	"os"
 )
 
 // Link returns where the symbolic link name points to, and "" where name is
@@ -23,6 +24,26 @@ func (d *Dir) Link(name string) (target string, err error) {
 		return "", explain("read "+d.join(name), err)
 	}
 	return target, nil
+}
+
+// LinkOf returns where the symbolic link name points to, and whose it is, as
+// [Dir.Foreign] does. An error says so where something else is in its place, or
+// was put there meanwhile.
+func (d *Dir) LinkOf(name string) (target, account string, err error) {
+	if err := checkName(name); err != nil {
+		return "", "", err
+	}
+	seen, err := d.root.Lstat(name)
+	if err == nil {
+		target, err = d.root.Readlink(name)
+	}
+	if err != nil {
+		return "", "", explain("read "+d.join(name), err)
+	}
+	if now, err := d.root.Lstat(name); err != nil || !os.SameFile(seen, now) {
+		return "", "", explain("read "+d.join(name), temporaryError{errReplaced})
+	}
+	return target, foreignOwner(seen), nil
 }
 
 // WriteLink makes name a symbolic link to target, or replaces what has the name.

@@ -215,10 +215,10 @@ func (a Agent) readLinked(name string) (string, error) {
 		if err != nil || f.Link == "" {
 			return f.Text, err
 		}
-		if err := refuseForeignLink(file); err != nil {
+		target, err := ownTarget(file)
+		if err != nil {
 			return "", err
 		}
-		target := filepath.FromSlash(f.Link)
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(file), target)
 		}
@@ -227,14 +227,17 @@ func (a Agent) readLinked(name string) (string, error) {
 	return "", fmt.Errorf("%s is a link that leads nowhere: look what it is, and remove it", filepath.Join(a.ConfigDir, name))
 }
 
-func refuseForeignLink(file string) error {
-	return inFolder(filepath.Dir(file), filepath.Base(file), func(d *platform.Dir, base string) error {
-		account, err := d.Foreign(base)
+// ownTarget is where a link leads that is nobody else's.
+func ownTarget(file string) (target string, err error) {
+	err = inFolder(filepath.Dir(file), filepath.Base(file), func(d *platform.Dir, base string) error {
+		var account string
+		target, account, err = d.LinkOf(base)
 		if err == nil && account != "" {
 			err = fmt.Errorf("%s is a symbolic link of %s's, which isn't followed: put the file itself there", file, account)
 		}
 		return err
 	})
+	return filepath.FromSlash(target), err
 }
 
 const maxLinks = 40 // in a row, as Linux has it
