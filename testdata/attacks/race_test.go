@@ -58,6 +58,9 @@ func (m *machine) swap(t *testing.T, p plant, path string) (stop func()) {
 	// Outside of the folders that are swapped themselves.
 	other := filepath.Join(m.agent, "other-"+strings.ReplaceAll(strings.TrimPrefix(path, m.agent), "/", "-"))
 	must(t, p.at(m, other))
+	if p.name != "a hard link" {
+		must(t, os.Lchown(other, agentID, agentID))
+	}
 	before, err := os.Lstat(other)
 	must(t, err)
 	done, ended := make(chan struct{}), make(chan struct{})
