@@ -127,10 +127,15 @@ func enrolAtLab(t *testing.T, lab *floor.Lab, name string, trust pki.Trust) erro
 	n.Director = director
 	n.Authority = func(t pki.Trust) enroll.Authority { return &pki.Client{Trust: t} }
 	report, err := n.Ensure(t.Context())
-	if err == nil && (report.State != enroll.Enrolled || report.Setback != nil) {
-		err = fmt.Errorf("%s is %s; setback: %v", name, report.State, report.Setback)
+	switch {
+	case err != nil:
+		return err
+	case report.Setback != nil:
+		return report.Setback
+	case report.State != enroll.Enrolled:
+		return fmt.Errorf("%s is %s", name, report.State)
 	}
-	return err
+	return nil
 }
 
 // register leaves the Director with so many registered hosts, and none of a run
