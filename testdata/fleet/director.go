@@ -80,7 +80,7 @@ func (d *director) Ticket(ctx context.Context, _ secret.Text) (secret.Text, erro
 const requestsPerHost = 4
 
 func (c capacity) String() string {
-	text := fmt.Sprintf("%d requests/s, %d workers", c.perSecond, c.workers)
+	text := fmt.Sprintf("%d requests a second, %d workers", c.perSecond, c.workers)
 	switch {
 	case c.queue > 0:
 		text += fmt.Sprintf(", %d wait, then 503", c.queue)
