@@ -35,6 +35,8 @@ LINTVER := v2.15.0
 CROSS   := linux/amd64 linux/arm64 linux/arm linux/s390x windows/amd64 darwin/arm64 freebsd/amd64
 VET     := windows darwin freebsd
 NFPMVER := v2.45.2
+# the packages that ./... leaves out
+CAMPAIGNS := ./testdata/attacks ./testdata/bench ./testdata/campaign ./testdata/crash ./testdata/faults
 NFPM    := bin/nfpm-$(NFPMVER)
 LAB     := testdata/lab/lab
 # the environment of what finds the servers there
@@ -72,6 +74,7 @@ lint:
 	  GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTVER)
 	PATH="$(CURDIR)/bin:$$PATH" $(LINT) run
 	PATH="$(CURDIR)/bin:$$PATH" $(LINT) run --build-tags e2e
+	PATH="$(CURDIR)/bin:$$PATH" $(LINT) run --build-tags e2e $(CAMPAIGNS)
 	GOOS=windows PATH="$(CURDIR)/bin:$$PATH" $(LINT) run
 
 cross:

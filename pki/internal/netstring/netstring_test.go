@@ -82,7 +82,7 @@ func FuzzRead(f *testing.F) {
 		for {
 			payload, err := Read(r)
 			if err != nil {
-				if err != io.EOF && err != io.ErrUnexpectedEOF && !errors.Is(err, ErrMalformed) {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrMalformed) {
 					t.Fatalf("%q ends with the unknown error %v", in, err)
 				}
 				break
