@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -79,7 +80,7 @@ func (a *audit) searchFiles(dir string) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
-		if err != nil {
+		if err != nil || bytes.HasPrefix(data, []byte("\x7fELF")) { // this program has the marks of a key in it
 			return nil
 		}
 		files[path] = string(data)
