@@ -85,6 +85,16 @@ base() {
 	ok "the root was made"
 }
 
+# What installs everything that the Icinga agent needs, and leaves its own packages
+# in /debs, for the walk to install.
+# shellcheck disable=SC2016,SC2034 # mmdebstrap's shell fills it in; for who sources this
+AGENT_DEBS='
+	chroot "$1" apt-get clean
+	chroot "$1" apt-get install -y -qq --no-install-recommends --download-only icinga2 >/dev/null
+	mkdir "$1/debs"
+	mv "$1"/var/cache/apt/archives/icinga2*.deb "$1/debs"
+	chroot "$1" sh -c "dpkg -i /var/cache/apt/archives/*.deb >/dev/null"'
+
 # copy_root makes the root of this run.
 copy_root() {
 	ROOT=$(mktemp -d "$CACHE/run.XXXXXX")
