@@ -97,17 +97,17 @@ func (n *node) overtaken(ctx context.Context, err error) (outcome, error) {
 	return n.takeHost(ctx, *host)
 }
 
-// checkImports refuses templates, if there are any, of which no Icinga agent can be made: the host
-// would get neither a ticket nor parameters. What can't be told is left to the
-// Director to say.
+// checkImports refuses templates, if there are any, of which no Icinga agent can
+// be made: the host would get neither a ticket nor parameters. What can't be told
+// is left to the Director to say.
 func (n *node) checkImports(ctx context.Context, imports []string) error {
+	if len(imports) == 0 {
+		return nil
+	}
 	for _, name := range imports {
 		if is, err := n.Controller.IsAgent(ctx, name); is || err != nil {
 			return nil //nolint:nilerr // the call that follows says more
 		}
-	}
-	if len(imports) == 0 {
-		return nil
 	}
 	return fmt.Errorf("a host of %v (host.imports) would be no Icinga agent: in the Director set \"Icinga2 Agent\" to \"Yes\" in one of these templates, or name another: %w", imports, selfservice.ErrNotAgent)
 }

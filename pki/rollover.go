@@ -12,10 +12,7 @@ import (
 // are what is trusted from then on. Stored certificates of any other CA count for
 // nothing: the operator has pinned another since.
 func (t Trust) With(stored []*x509.Certificate) Trust {
-	if t.FirstUse && len(t.Roots)+len(t.Pins) == 0 {
-		if len(stored) == 0 {
-			return t
-		}
+	if t.FirstUse && len(t.Roots)+len(t.Pins) == 0 && len(stored) > 0 {
 		return Trust{Roots: stored}
 	}
 	known, _ := t.Sift(stored)

@@ -37,7 +37,7 @@ func (c *loaded) checkNoTPM() error {
 		return usage("%s: tpm is for profile: api-client: the Icinga agent reads its key from a file", c.where("key.store"))
 	}
 	for _, key := range []string{"key.tpm_device", "key.tpm_auth", "key.tpm_auth_file"} {
-		if value := c.values[key]; value != nil && value != "" {
+		if c.isSet(key) {
 			return usage("%s is for profile: api-client with key.store: tpm", c.where(key))
 		}
 	}

@@ -85,7 +85,7 @@ func (c *loaded) api() (func(pki.Endpoint, pki.Trust) *pki.API, error) {
 
 func (c *loaded) apiByCertificate() (func(pki.Endpoint, pki.Trust) *pki.API, error) {
 	for _, key := range []string{"api.user", "api.password", "api.password_file"} {
-		if value := c.values[key]; value != nil && value != "" {
+		if c.isSet(key) {
 			return nil, usage("%s and %s are both set: keep one, a user's password or a certificate", c.where(key), c.where("api.certificate_file"))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
+	"icinga-enroll/platform"
 )
 
 // readTemplateKey reads the key that registers hosts. One that is to be forgotten
@@ -78,8 +79,7 @@ func (c *loaded) checkUnshared(key, file string) error {
 	return nil
 }
 
+// isSameFile is [platform.IsSameFile] also of what isn't there.
 func isSameFile(a, b string) bool {
-	first, err1 := os.Stat(a)
-	second, err2 := os.Stat(b)
-	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(first, second)
+	return filepath.Clean(a) == filepath.Clean(b) || platform.IsSameFile(a, b)
 }

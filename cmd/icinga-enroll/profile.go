@@ -48,7 +48,7 @@ func (c *loaded) checkClientTicket() error {
 		return usage("%s: the Director has tickets for hosts only, which an API client is not: with profile: api-client set none (somebody approves), static or icinga-api", c.where("ca.ticket"))
 	}
 	for _, key := range []string{"director.template_key", "director.template_key_file", "director.host_key", "director.host_key_file"} {
-		if value := c.values[key]; value != nil && value != "" {
+		if c.isSet(key) {
 			return usage("%s: an API client is no host of the Director's and has no such key: remove it", c.where(key))
 		}
 	}
@@ -57,7 +57,7 @@ func (c *loaded) checkClientTicket() error {
 
 func (c *loaded) checkNoOwner() error {
 	for _, key := range []string{"key.owner", "key.group"} {
-		if value := c.values[key]; value != nil && value != "" {
+		if c.isSet(key) {
 			return usage("%s is for profile: api-client: an agent's files get the owner of paths.certs", c.where(key))
 		}
 	}

@@ -293,6 +293,9 @@ func (c *loaded) derive(k *koanf.Koanf) {
 	}
 }
 
+// isSet reports whether a text is set, which an empty one is not.
+func (c *loaded) isSet(key string) bool { return c.values[key] != nil && c.values[key] != "" }
+
 // where names a setting and the place where it was set, for an error message.
 func (c *loaded) where(key string) string {
 	if origin := c.origin[key]; origin != "" && origin != "default" {
