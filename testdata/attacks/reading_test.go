@@ -4,13 +4,10 @@ package attacks
 
 import (
 	"context"
-	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"icinga-enroll/testdata/campaign"
 )
@@ -83,23 +80,10 @@ func TestPlantedWhereRootExports(t *testing.T) {
 }
 
 // serve runs the service until what is awaited is so, and ends it.
-func (m *machine) serve(t *testing.T, until func() bool, args ...string) (r campaign.Result) {
+func (m *machine) serve(t *testing.T, until func() bool, args ...string) campaign.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), campaign.Patience)
-	defer cancel()
-	cmd := m.Command(ctx, append([]string{"run"}, args...)...)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	must(t, cmd.Start())
-	for !until() && ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond)
-	}
-	must(t, cmd.Process.Signal(syscall.SIGTERM))
-	err := cmd.Wait()
-	if exit := (*exec.ExitError)(nil); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
-		t.Errorf("the service hangs: %v, %v: %s", err, ctx.Err(), said.String())
-	}
-	r.Code, r.Stderr = cmd.ProcessState.ExitCode(), said.String()
-	r.MaxRSS = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
-	return r
+	return m.RunWhile(t, func(ctx context.Context, p *os.Process) {
+		campaign.Await(ctx, until)
+		_ = p.Signal(syscall.SIGTERM)
+	}, append([]string{"run"}, args...)...)
 }

@@ -10,83 +10,85 @@ import (
 	"testing"
 )
 
+// spoilt is what others can change, and what is said of it.
+var spoilt = []struct {
+	name  string
+	spoil func(t *testing.T, m *machine) (path string)
+	says  string
+}{
+	{"a configuration of the agent's", func(t *testing.T, m *machine) string {
+		return chown(t, m.Path("config.yml"))
+	}, "belongs to uid"},
+	{"a configuration that a group may write", func(t *testing.T, m *machine) string {
+		return chmod(t, m.Path("config.yml"), 0o660)
+	}, "chmod go-w"},
+	{"a configuration that everybody may write", func(t *testing.T, m *machine) string {
+		return chmod(t, m.Path("config.yml"), 0o602)
+	}, "chmod go-w"},
+	{"a configuration in a folder that everybody may write to", func(t *testing.T, m *machine) string {
+		return chmod(t, m.Dir, 0o777)
+	}, "chmod go-w"},
+	{"a configuration in the agent's folder", func(t *testing.T, m *machine) string {
+		return m.move(t, "config.yml", m.agentPath("etc"))
+	}, "belongs to uid"},
+	{"a configuration by way of the agent's link", func(t *testing.T, m *machine) string {
+		return m.linkTo(t, "config.yml")
+	}, "belongs to uid"},
+	{"a template key of the agent's", func(t *testing.T, m *machine) string {
+		return chown(t, m.Path("template-key"))
+	}, "belongs to uid"},
+	{"a template key that everybody may read", func(t *testing.T, m *machine) string {
+		return chmod(t, m.Path("template-key"), 0o644)
+	}, "chmod o="},
+	{"a template key that a group may write", func(t *testing.T, m *machine) string {
+		return chmod(t, m.Path("template-key"), 0o660)
+	}, "chmod go-w"},
+	{"the Director's CA in a file of the agent's", func(t *testing.T, m *machine) string {
+		return chown(t, m.Path("director-ca.pem"))
+	}, "belongs to uid"},
+	{"the Icinga CA in a file that everybody may write", func(t *testing.T, m *machine) string {
+		must(t, os.WriteFile(m.Path("ca.pem"), []byte("x"), 0o600))
+		m.Env = append(m.Env, "ICINGA_ENROLL_CA_FILE="+m.Path("ca.pem"))
+		return chmod(t, m.Path("ca.pem"), 0o666)
+	}, "chmod go-w"},
+	{"a hook of the agent's", func(t *testing.T, m *machine) string {
+		return chown(t, m.hook(t, "hook", m.Dir))
+	}, "belongs to uid"},
+	{"a hook that everybody may write", func(t *testing.T, m *machine) string {
+		return chmod(t, m.hook(t, "hook", m.Dir), 0o757)
+	}, "chmod go-w"},
+	{"a hook in a folder that everybody may write to", func(t *testing.T, m *machine) string {
+		must(t, os.Mkdir(m.Path("bin"), 0o755))
+		m.hook(t, "hook", m.Path("bin"))
+		return chmod(t, m.Path("bin"), 0o777)
+	}, "chmod go-w"},
+	{"a hook that PATH finds in the agent's folder", func(t *testing.T, m *machine) string {
+		m.hook(t, "hook", m.agent)
+		m.Env = append(m.Env, "PATH="+m.agent+":"+os.Getenv("PATH"), `ICINGA_ENROLL_HOOKS_POST_RENEW=[["hook"]]`)
+		return m.agent
+	}, "belongs to uid"},
+	{"a hook by way of the agent's link", func(t *testing.T, m *machine) string {
+		hook := m.hook(t, "hook", m.Dir)
+		must(t, os.Symlink(hook, m.agentPath("hook")))
+		m.Env = append(m.Env, `ICINGA_ENROLL_HOOKS_POST_RENEW=[["`+m.agentPath("hook")+`"]]`)
+		return m.agent
+	}, "belongs to uid"},
+	{"a reload that everybody may write", func(t *testing.T, m *machine) string {
+		hook := m.hook(t, "reload", m.Dir)
+		m.Env = append(m.Env, "ICINGA_ENROLL_AGENT_RELOAD="+hook, "ICINGA_ENROLL_HOOKS_POST_RENEW=[]")
+		return chmod(t, hook, 0o757)
+	}, "chmod go-w"},
+}
+
 // Who can change what root reads or runs decides what root does: it is refused
 // before anything is done, by an error that names the file and what mends it.
 func TestRightsOfOthers(t *testing.T) {
 	s := servers(t, nil)
 	a := attack("others can change what root reads or runs")
-	for _, c := range []struct {
-		name  string
-		spoil func(t *testing.T, m *machine) (path string)
-		says  string
-	}{
-		{"a configuration of the agent's", func(t *testing.T, m *machine) string {
-			return chown(t, m.Path("config.yml"))
-		}, "belongs to uid"},
-		{"a configuration that a group may write", func(t *testing.T, m *machine) string {
-			return chmod(t, m.Path("config.yml"), 0o660)
-		}, "chmod go-w"},
-		{"a configuration that everybody may write", func(t *testing.T, m *machine) string {
-			return chmod(t, m.Path("config.yml"), 0o602)
-		}, "chmod go-w"},
-		{"a configuration in a folder that everybody may write to", func(t *testing.T, m *machine) string {
-			return chmod(t, m.Dir, 0o777)
-		}, "chmod go-w"},
-		{"a configuration in the agent's folder", func(t *testing.T, m *machine) string {
-			return m.move(t, "config.yml", m.agentPath("etc"))
-		}, "belongs to uid"},
-		{"a configuration by way of the agent's link", func(t *testing.T, m *machine) string {
-			return m.linkTo(t, "config.yml")
-		}, "belongs to uid"},
-		{"a template key of the agent's", func(t *testing.T, m *machine) string {
-			return chown(t, m.Path("template-key"))
-		}, "belongs to uid"},
-		{"a template key that everybody may read", func(t *testing.T, m *machine) string {
-			return chmod(t, m.Path("template-key"), 0o644)
-		}, "chmod o="},
-		{"a template key that a group may write", func(t *testing.T, m *machine) string {
-			return chmod(t, m.Path("template-key"), 0o660)
-		}, "chmod go-w"},
-		{"the Director's CA in a file of the agent's", func(t *testing.T, m *machine) string {
-			return chown(t, m.Path("director-ca.pem"))
-		}, "belongs to uid"},
-		{"the Icinga CA in a file that everybody may write", func(t *testing.T, m *machine) string {
-			must(t, os.WriteFile(m.Path("ca.pem"), []byte("x"), 0o600))
-			m.Env = append(m.Env, "ICINGA_ENROLL_CA_FILE="+m.Path("ca.pem"))
-			return chmod(t, m.Path("ca.pem"), 0o666)
-		}, "chmod go-w"},
-		{"a hook of the agent's", func(t *testing.T, m *machine) string {
-			return chown(t, m.hook(t, "hook", m.Dir))
-		}, "belongs to uid"},
-		{"a hook that everybody may write", func(t *testing.T, m *machine) string {
-			return chmod(t, m.hook(t, "hook", m.Dir), 0o757)
-		}, "chmod go-w"},
-		{"a hook in a folder that everybody may write to", func(t *testing.T, m *machine) string {
-			must(t, os.Mkdir(m.Path("bin"), 0o755))
-			m.hook(t, "hook", m.Path("bin"))
-			return chmod(t, m.Path("bin"), 0o777)
-		}, "chmod go-w"},
-		{"a hook that PATH finds in the agent's folder", func(t *testing.T, m *machine) string {
-			m.hook(t, "hook", m.agent)
-			m.Env = append(m.Env, "PATH="+m.agent+":"+os.Getenv("PATH"), `ICINGA_ENROLL_HOOKS_POST_RENEW=[["hook"]]`)
-			return m.agent
-		}, "belongs to uid"},
-		{"a hook by way of the agent's link", func(t *testing.T, m *machine) string {
-			hook := m.hook(t, "hook", m.Dir)
-			must(t, os.Symlink(hook, m.agentPath("hook")))
-			m.Env = append(m.Env, `ICINGA_ENROLL_HOOKS_POST_RENEW=[["`+m.agentPath("hook")+`"]]`)
-			return m.agent
-		}, "belongs to uid"},
-		{"a reload that everybody may write", func(t *testing.T, m *machine) string {
-			hook := m.hook(t, "reload", m.Dir)
-			m.Env = append(m.Env, "ICINGA_ENROLL_AGENT_RELOAD="+hook, "ICINGA_ENROLL_HOOKS_POST_RENEW=[]")
-			return chmod(t, hook, 0o757)
-		}, "chmod go-w"},
-	} {
+	for _, c := range spoilt {
 		a.try(t, c.name, func(t *testing.T) {
 			m := newMachine(t, s)
 			path := c.spoil(t, m)
-			calls := len(s.Director.Calls())
 			r := m.Run(t, "once")
 			if r.Code != 2 || !strings.Contains(r.Stderr, c.says) || !strings.Contains(r.Stderr, path) {
 				t.Errorf("not refused with %q and %s: %s", c.says, path, r)
@@ -95,7 +97,7 @@ func TestRightsOfOthers(t *testing.T) {
 				t.Error("root has run it")
 			}
 			if _, known := s.Director.Host(m.Name); known {
-				t.Errorf("it was registered all the same, after %d calls", calls)
+				t.Error("it was registered all the same")
 			}
 		})
 	}

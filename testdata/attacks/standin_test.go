@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"icinga-enroll/enroll/sandbox"
@@ -28,34 +28,37 @@ func (m *machine) refused(t *testing.T, args ...string) campaign.Result {
 	return r
 }
 
+// standIns are who answers for the Director; got is how many requests he has got.
+var standIns = map[string]func(t *testing.T, s *sandbox.Sandbox, m *machine) (got func() int32){
+	"with a certificate of another CA": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int32 {
+		return m.directedTo(t, nil, "https")
+	},
+	"with a certificate of the Icinga CA": func(t *testing.T, s *sandbox.Sandbox, m *machine) func() int32 {
+		certificate := identity(t, s.CA, "127.0.0.1", -day, day)
+		return m.directedTo(t, &certificate, "https")
+	},
+	"with a certificate for another name": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int32 {
+		return m.trusting(t, &x509.Certificate{Subject: cn("other"), DNSNames: []string{"other.example.com"}})
+	},
+	"with one that has expired": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int32 {
+		return m.trusting(t, &x509.Certificate{Subject: cn("old"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: now().Add(-day)})
+	},
+	"without TLS": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int32 {
+		return m.directedTo(t, nil, "http")
+	},
+	"as the proxy, with TLS of its own": func(t *testing.T, s *sandbox.Sandbox, m *machine) func() int32 {
+		got := m.directedTo(t, nil, "https")
+		man := strings.TrimPrefix(m.value("ICINGA_ENROLL_DIRECTOR_URL"), "https://")
+		diverted := newDiversion(t, man)
+		m.Env = append(m.Env, "ICINGA_ENROLL_DIRECTOR_URL="+s.Director.URL(), "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+diverted)
+		return got
+	},
+}
+
 // Somebody else answers as the Director. He gets no request, and so no key.
 func TestManBeforeTheDirector(t *testing.T) {
 	a := attack("somebody else answers for the Director")
-	for name, stand := range map[string]func(t *testing.T, s *sandbox.Sandbox, m *machine) (got func() int){
-		"with a certificate of another CA": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int {
-			return m.directedTo(t, nil, "https")
-		},
-		"with a certificate of the Icinga CA": func(t *testing.T, s *sandbox.Sandbox, m *machine) func() int {
-			certificate := identity(t, s.CA, "127.0.0.1", -day, day)
-			return m.directedTo(t, &certificate, "https")
-		},
-		"with a certificate for another name": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int {
-			return m.trusting(t, &x509.Certificate{Subject: cn("other"), DNSNames: []string{"other.example.com"}})
-		},
-		"with one that has expired": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int {
-			return m.trusting(t, &x509.Certificate{Subject: cn("old"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: now().Add(-day)})
-		},
-		"without TLS": func(t *testing.T, _ *sandbox.Sandbox, m *machine) func() int {
-			return m.directedTo(t, nil, "http")
-		},
-		"as the proxy, with TLS of its own": func(t *testing.T, s *sandbox.Sandbox, m *machine) func() int {
-			got := m.directedTo(t, nil, "https")
-			man := strings.TrimPrefix(m.value("ICINGA_ENROLL_DIRECTOR_URL"), "https://")
-			diverted := newDiversion(t, man)
-			m.Env = append(m.Env, "ICINGA_ENROLL_DIRECTOR_URL="+s.Director.URL(), "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+diverted)
-			return got
-		},
-	} {
+	for name, stand := range standIns {
 		a.try(t, name, func(t *testing.T) {
 			s := servers(t, nil)
 			m := newMachine(t, s)
@@ -71,23 +74,23 @@ func TestManBeforeTheDirector(t *testing.T) {
 	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		a.try(t, "he redirects with "+http.StatusText(status), func(t *testing.T) {
-			var got, redirected int
-			other := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got++ })}
+			var got, redirected atomic.Int32
+			other := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) })}
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			must(t, err)
 			go func() { _ = other.Serve(l) }()
 			t.Cleanup(func() { _ = other.Close() })
 			s := servers(t, func(s *sandbox.Sandbox) {
 				s.Director.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-					redirected++
+					redirected.Add(1)
 					http.Redirect(w, r, "http://"+l.Addr().String()+r.URL.RequestURI(), status)
 					return true
 				}
 			})
 			m := newMachine(t, s)
 			r := m.refused(t, "once")
-			if got > 0 || redirected == 0 {
-				t.Errorf("%d redirected, and %d requests were sent on: %s", redirected, got, r)
+			if got.Load() > 0 || redirected.Load() == 0 {
+				t.Errorf("%d redirected, and %d requests were sent on: %s", redirected.Load(), got.Load(), r)
 			}
 			noSecret(t, "what is printed", []byte(r.String()), m.secretsOf(t, s))
 		})
@@ -128,14 +131,11 @@ func newDiversion(t *testing.T, to string) string {
 
 // directedTo has the Director's address lead to another server, which counts the
 // requests that it gets.
-func (m *machine) directedTo(t *testing.T, certificate *tls.Certificate, scheme string) (got func() int) {
+func (m *machine) directedTo(t *testing.T, certificate *tls.Certificate, scheme string) (got func() int32) {
 	t.Helper()
-	var mu sync.Mutex
-	requests := 0
+	var requests atomic.Int32
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		requests++
+		requests.Add(1)
 		_, _ = io.WriteString(w, `"`+strings.Repeat("ab", 20)+`"`)
 	}), ErrorLog: quiet}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,11 +150,11 @@ func (m *machine) directedTo(t *testing.T, certificate *tls.Certificate, scheme 
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	m.Env = append(m.Env, "ICINGA_ENROLL_DIRECTOR_URL=https://"+l.Addr().String())
-	return func() int { mu.Lock(); defer mu.Unlock(); return requests }
+	return requests.Load
 }
 
 // trusting has the machine trust the CA of who answers for the Director.
-func (m *machine) trusting(t *testing.T, template *x509.Certificate) (got func() int) {
+func (m *machine) trusting(t *testing.T, template *x509.Certificate) (got func() int32) {
 	t.Helper()
 	ca := newAuthority(t)
 	certificate := ca.own(t, template, ca.certificate)

@@ -19,6 +19,7 @@ import (
 
 	"icinga-enroll/enroll/sandbox"
 	"icinga-enroll/pki"
+	"icinga-enroll/testdata/campaign"
 )
 
 // forged is what would be a line of this program, or an order to a terminal.
@@ -98,7 +99,7 @@ func TestForgedLines(t *testing.T) {
 			for _, format := range []string{"text", "json"} {
 				must(t, os.RemoveAll(m.Path("state", "status.json")))
 				r := m.serve(t, m.hasStatus, "--log-format", format)
-				m.soundLog(t, format, r.Stderr)
+				m.soundLog(t, format, r)
 			}
 			text, err := os.ReadFile(m.Path("state", "status.json"))
 			must(t, err)
@@ -117,8 +118,8 @@ func TestForgedLines(t *testing.T) {
 			m := newMachine(t, s)
 			plainText(t, m.refused(t, "once"))
 			plainText(t, m.Run(t, "status"))
-			m.soundLog(t, "json", m.serve(t, m.hasStatus, "--log-format", "json").Stderr)
-			m.soundLog(t, "text", m.serve(t, m.hasStatus).Stderr)
+			m.soundLog(t, "json", m.serve(t, m.hasStatus, "--log-format", "json"))
+			m.soundLog(t, "text", m.serve(t, m.hasStatus))
 		})
 	}
 }
@@ -139,9 +140,9 @@ func sound(t *testing.T, text []byte) {
 var logLine = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z \[(DEBUG|INFO|WARN|ERROR)\] +icinga-enroll: `)
 
 // soundLog fails if a line is not of this program's making.
-func (m *machine) soundLog(t *testing.T, format, log string) {
+func (m *machine) soundLog(t *testing.T, format string, r campaign.Result) {
 	t.Helper()
-	for line := range strings.Lines(log) {
+	for line := range strings.Lines(r.Stdout + r.Stderr) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) {
 			t.Errorf("%q orders a terminal", line)

@@ -106,6 +106,19 @@ func (n *Node) RunWhile(t testing.TB, meanwhile func(context.Context, *os.Proces
 	return r
 }
 
+// Await returns when it is so, or with ctx.
+func Await(ctx context.Context, so func() bool) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // Pair is the certificate in force: an error says why it is none, such as that
 // it is another key's, another name's or of none of the CAs in ca.crt.
 func (n *Node) Pair() (*x509.Certificate, error) {

@@ -134,26 +134,14 @@ func (w *world) play(t *testing.T, kill time.Duration, args ...string) campaign.
 func (w *world) playUntilEnrolled(t *testing.T) {
 	t.Helper()
 	w.RunWhile(t, func(ctx context.Context, p *os.Process) {
-		await(ctx, func() bool { _, err := w.Pair(); return err == nil })
+		campaign.Await(ctx, func() bool { _, err := w.Pair(); return err == nil })
 		_ = p.Signal(os.Interrupt)
 	}, "run")
 }
 
 // awaitRound waits for what a daemon writes last in each of its rounds.
 func (w *world) awaitRound(ctx context.Context) {
-	await(ctx, func() bool { _, err := os.Stat(w.Path("metrics.prom")); return err == nil })
-}
-
-func await(ctx context.Context, so func() bool) {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	campaign.Await(ctx, func() bool { _, err := os.Stat(w.Path("metrics.prom")); return err == nil })
 }
 
 func must(t *testing.T, err error) {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"syscall"
@@ -122,7 +123,8 @@ func drop(t *testing.T, addr string) func() {
 	}
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err == nil {
-		err = raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) })
+		var errListen error
+		err = errors.Join(raw.Control(func(fd uintptr) { errListen = syscall.Listen(int(fd), 0) }), errListen)
 	}
 	if err != nil {
 		t.Error(err)
