@@ -56,8 +56,13 @@ func (w *way) of(get func(measure) float64) (median, low, high float64) {
 	for _, m := range w.got {
 		all = append(all, get(m))
 	}
-	slices.Sort(all)
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2, all[0], all[len(all)-1]
+	return middle(all), slices.Min(all), slices.Max(all)
+}
+
+// middle is the median.
+func middle(of []float64) float64 {
+	slices.Sort(of)
+	return (of[(len(of)-1)/2] + of[len(of)/2]) / 2
 }
 
 func wall(m measure) float64 { return m.wall.Seconds() * 1e3 }
@@ -66,12 +71,11 @@ func cpu(m measure) float64  { return m.cpu.Seconds() * 1e3 }
 // against is the median of the ratios run by run, so that a machine whose speed
 // drifts does no harm.
 func (w *way) against(other *way, get func(measure) float64) float64 {
-	ratios := &way{}
+	var ratios []float64
 	for i, m := range w.got {
-		ratios.got = append(ratios.got, measure{wall: time.Duration(get(m) / get(other.got[i]) * 1e9)})
+		ratios = append(ratios, get(m)/get(other.got[i]))
 	}
-	median, _, _ := ratios.of(func(m measure) float64 { return m.wall.Seconds() })
-	return median
+	return middle(ratios)
 }
 
 func (w *way) String() string {

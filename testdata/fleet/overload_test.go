@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -129,10 +128,8 @@ func (o *overload) live(t *testing.T, p policy, number int) {
 
 // judge is the daemon's, for the errors that there are here.
 func judge(err error) (renew.Verdict, time.Duration) {
-	var busy busyError
-	errors.As(err, &busy)
 	if enroll.IsTemporary(err) {
-		return renew.Retry, busy.retryAfter
+		return renew.Retry, askedFor(err)
 	}
 	return renew.Despair, 0
 }
@@ -146,7 +143,7 @@ type view struct {
 func (v *view) begin() { v.try = try{} }
 
 func (v *view) end(err error) try {
-	v.asked = newTry(err).asked
+	v.asked = askedFor(err)
 	return v.try
 }
 

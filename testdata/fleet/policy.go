@@ -18,10 +18,11 @@ type try struct {
 	served  int           // requests that were answered
 }
 
-func newTry(err error) try {
+// askedFor is the Retry-After of err; 0: there is none.
+func askedFor(err error) time.Duration {
 	var busy busyError
 	errors.As(err, &busy)
-	return try{asked: busy.retryAfter}
+	return busy.retryAfter
 }
 
 // policy makes a node's pauses between tries.

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"icinga-enroll/renew"
 )
 
 const (
@@ -34,7 +32,7 @@ func TestRenewals(t *testing.T) {
 	table := newTable("Director", "renewals", "expired", "mean hour of the first window", "busiest hour", "of the mean", "then asked for, requests/s")
 	var lines []line
 	for _, awayFor := range []time.Duration{0, outage} {
-		y := newYears(nodes, func(d renew.Dates) time.Time { return d.Rotation })
+		y := newYears(nodes)
 		y.away, y.awayFor = y.began.Add(lifetime-60*day+window/2), awayFor
 		y.pass(3 * year)
 		y.tell(t, table, nodes)

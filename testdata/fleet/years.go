@@ -12,7 +12,6 @@ import (
 // there is a Director then, when the one that failed tries again.
 type years struct {
 	began   time.Time
-	due     func(renew.Dates) time.Time
 	away    time.Time // when the Director goes; zero: never
 	awayFor time.Duration
 	hour    time.Duration // by which renewals are counted
@@ -26,8 +25,8 @@ type years struct {
 // over as much longer: a share of few is no share.
 const fleetHour = 100_000
 
-func newYears(nodes int, due func(renew.Dates) time.Time) *years {
-	y := &years{began: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), due: due, hour: time.Hour * fleetHour / time.Duration(nodes)}
+func newYears(nodes int) *years {
+	y := &years{began: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), hour: time.Hour * fleetHour / time.Duration(nodes)}
 	for i := range nodes {
 		e := &event{host: hostName("years", i)}
 		y.issue(e, y.began.Add(below(time.Hour)))
@@ -47,7 +46,7 @@ type event struct {
 
 func (y *years) issue(e *event, now time.Time) {
 	cert := &x509.Certificate{NotBefore: now, NotAfter: now.Add(lifetime)}
-	e.at, e.end, e.pauses = y.due(renew.Due(cert, e.host)), cert.NotAfter, nil
+	e.at, e.end, e.pauses = renew.Due(cert, e.host).Rotation, cert.NotAfter, nil
 }
 
 // pass lets time go by.

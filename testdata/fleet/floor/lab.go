@@ -16,7 +16,6 @@ type Lab struct {
 	TemplateKey string `json:"LAB_TEMPLATE_KEY"`
 	Template    string `json:"LAB_TEMPLATE"`
 	Master      string `json:"LAB_MASTER_ADDRESS"`
-	MasterName  string `json:"LAB_MASTER_NAME"`
 	CAPin       string `json:"LAB_CA_SPKI"`
 
 	Roots *x509.CertPool `json:"-"` // of the Director
