@@ -19,7 +19,6 @@ import (
 
 	"icinga-enroll/enroll/sandbox"
 	"icinga-enroll/pki"
-	"icinga-enroll/testdata/campaign"
 )
 
 // forged is what would be a line of this program, or an order to a terminal.
@@ -97,9 +96,7 @@ func TestForgedLines(t *testing.T) {
 				plainText(t, r)
 			}
 			for _, format := range []string{"text", "json"} {
-				must(t, os.RemoveAll(m.Path("state", "status.json")))
-				r := m.serve(t, m.hasStatus, "--log-format", format)
-				m.soundLog(t, format, r)
+				m.logsSoundly(t, format)
 			}
 			text, err := os.ReadFile(m.Path("state", "status.json"))
 			must(t, err)
@@ -118,15 +115,10 @@ func TestForgedLines(t *testing.T) {
 			m := newMachine(t, s)
 			plainText(t, m.refused(t, "once"))
 			plainText(t, m.Run(t, "status"))
-			m.soundLog(t, "json", m.serve(t, m.hasStatus, "--log-format", "json"))
-			m.soundLog(t, "text", m.serve(t, m.hasStatus))
+			m.logsSoundly(t, "json")
+			m.logsSoundly(t, "text")
 		})
 	}
-}
-
-func (m *machine) hasStatus() bool {
-	_, err := os.Stat(m.Path("state", "status.json"))
-	return err == nil
 }
 
 // sound fails if text is no JSON.
@@ -139,9 +131,16 @@ func sound(t *testing.T, text []byte) {
 
 var logLine = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z \[(DEBUG|INFO|WARN|ERROR)\] +icinga-enroll: `)
 
-// soundLog fails if a line is not of this program's making.
-func (m *machine) soundLog(t *testing.T, format string, r campaign.Result) {
+// logsSoundly runs the service until it has written its status anew, and fails if
+// a line of its log is not of this program's making.
+func (m *machine) logsSoundly(t *testing.T, format string) {
 	t.Helper()
+	status := m.Path("state", "status.json")
+	must(t, os.RemoveAll(status))
+	r := m.serve(t, func() bool { _, err := os.Stat(status); return err == nil }, "--log-format", format)
+	if r.Stderr == "" {
+		t.Error("nothing was logged")
+	}
 	for line := range strings.Lines(r.Stdout + r.Stderr) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }) {
