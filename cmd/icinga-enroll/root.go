@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -69,8 +71,19 @@ func exitCode(err error) int {
 	}
 }
 
-// verb wraps what a command does, so that its errors have an exit code.
+// verb is exits for a command that is stopped, too, when its terminal closes: that
+// must not cost the key of a registration on its way.
 func verb(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return exits(func(cmd *cobra.Command, args []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+		defer stop()
+		cmd.SetContext(ctx)
+		return do(cmd, args)
+	})
+}
+
+// exits wraps what a command does, so that its errors have an exit code.
+func exits(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := do(cmd, args); err != nil {
 			return coded{err, exitCode(err)}

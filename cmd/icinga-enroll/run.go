@@ -33,18 +33,20 @@ as a Windows service to the event log, and nothing while there is nothing new. S
 "icinga-enroll service install" makes a service of it.`,
 		Example: "  icinga-enroll run --log-format json",
 		Args:    cobra.NoArgs,
-		RunE:    verb(runDaemon),
+		RunE:    exits(runDaemon),
 	}
 	addSettings(cmd.Flags())
 	return cmd
 }
 
 func runDaemon(cmd *cobra.Command, _ []string) error {
-	d := &daemon{cmd: cmd, notify: service.NewNotifier(), done: func() {}}
+	d := &daemon{cmd: cmd, notify: service.NewNotifier(), done: func() {}, hangUp: make(chan os.Signal, 1)}
+	signal.Notify(d.hangUp, syscall.SIGHUP)
+	defer signal.Stop(d.hangUp)
 	if err := d.configure(); err != nil {
 		return err
 	}
-	return service.Serve(instanceOf(cmd.Flags()).service, d.serve)
+	return service.Serve(cmd.Context(), instanceOf(cmd.Flags()).service, d.serve)
 }
 
 // daemon is the program that stays.
@@ -56,6 +58,7 @@ type daemon struct {
 	config   *loaded
 	enroller *enroll.Enroller
 	done     func() // of the enroller
+	hangUp   chan os.Signal
 
 	hadAgent bool // the agent's folder was there when this began
 	end      context.CancelCauseFunc
@@ -102,9 +105,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.hadAgent = err == nil
 	ctx, d.end = context.WithCancelCause(ctx)
 	defer d.end(nil)
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 
 	d.log.Info("started", "version", version(), "config", d.config.file, "state", d.enroller.StateDir)
 	if err := d.enroller.Mend(ctx); err != nil {
@@ -115,7 +115,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.tell(d.notify.Ready)
 	loop := renew.Loop{
 		First: d.firstRun(ctx), Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
-		Wake: reload, OnWake: d.reload,
+		Wake: d.hangUp, OnWake: d.reload,
 		Tick: func() { d.tell(d.notify.Watchdog); d.guard() },
 	}
 	err = loop.Run(ctx)

@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -59,4 +63,36 @@ func TestDaemonWaitsForRoom(t *testing.T) {
 			t.Errorf("where another has it: %v", err)
 		}
 	})
+}
+
+// Who stops a service that has only begun must not wait for it.
+func TestDaemonStoppedWhileItBegins(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config.yml")
+	text := fmt.Sprintf(`director:
+  url: https://127.0.0.1:1/icingaweb2/director
+  template_key: %s
+ca:
+  trust_on_first_use: true
+agent:
+  manage: never
+paths:
+  state: %[2]s/state
+  certs: %[2]s/certs
+`, strings.Repeat("a", 40), dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, []string{"--config", config, "run"}, io.Discard, io.Discard) }()
+	select {
+	case got := <-code:
+		if got != exitOK {
+			t.Errorf("exit code %d", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it goes on")
+	}
 }

@@ -17,12 +17,13 @@ var errNotManaged = errors.New("this process wasn't started by the service manag
 //
 // The context of work ends at once when the service manager or somebody at a
 // terminal asks to stop (SIGTERM, an interrupt, Windows' stop and shutdown).
-// From then on an error that is the context's is none.
-func Serve(name string, work func(context.Context) error) error {
+// From then on an error that is the context's is none. It ends with ctx, too, which
+// has the signals that came before Serve was called.
+func Serve(ctx context.Context, name string, work func(context.Context) error) error {
 	if err := serveManaged(name, work); !errors.Is(err, errNotManaged) {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return stopped(ctx, work(ctx))
 }

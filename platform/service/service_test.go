@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 }
 
 func serveFor(fate string) int {
-	err := Serve("icinga-enroll-test", func(ctx context.Context) error {
+	err := Serve(context.Background(), "icinga-enroll-test", func(ctx context.Context) error {
 		fmt.Println("works")
 		if fate == "dies" {
 			return errors.New("the worker died")
