@@ -147,8 +147,8 @@ func TestImportOfAnIntermediateWithoutItsRoot(t *testing.T) {
 }
 
 // A server takes no certificate from a client that isn't for clients, and says so
-// in the handshake only.
-func TestAnAPIClientsCertificateIsForClients(t *testing.T) {
+// in the handshake only. The agent, too, connects to its parents.
+func TestAnImportedCertificateIsForClients(t *testing.T) {
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	for what, tt := range map[string]struct {
 		usages  []x509.ExtKeyUsage
@@ -159,14 +159,19 @@ func TestAnAPIClientsCertificateIsForClients(t *testing.T) {
 		"servers":            {[]x509.ExtKeyUsage{server}, true},
 		"servers or clients": {[]x509.ExtKeyUsage{server, client}, false},
 	} {
-		t.Run(what, func(t *testing.T) {
-			n := newOfflineNode(t)
-			n.APIClient = true
-			h := issueChain(t, tt.usages...)
-			_, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.intermediate, h.ca), h.keyPEM(t)}})
-			if tt.refused != (err != nil) || tt.refused && !strings.Contains(err.Error(), "clientAuth") {
-				t.Errorf("the error is %v", err)
-			}
-		})
+		for profile, isClient := range map[string]bool{"agent": false, "API client": true} {
+			t.Run(profile+": "+what, func(t *testing.T) {
+				n := newOfflineNode(t)
+				n.APIClient = isClient
+				h := issueChain(t, tt.usages...)
+				_, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.intermediate, h.ca), h.keyPEM(t)}})
+				if tt.refused != (err != nil) || tt.refused && !strings.Contains(err.Error(), "clientAuth") {
+					t.Errorf("the error is %v", err)
+				}
+				if exists(n.cert(".crt")) == tt.refused {
+					t.Errorf("in place: %v", tt.refused)
+				}
+			})
+		}
 	}
 }

@@ -88,7 +88,7 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := n.checkUsage(b.Certificate); err != nil {
+	if err := checkUsage(b.Certificate); err != nil {
 		return outcome{}, err
 	}
 	believed, _ := n.storedCA()
@@ -140,12 +140,13 @@ func (n *node) explain(c *x509.Certificate, believed []*x509.Certificate, err er
 	return err
 }
 
-// checkUsage refuses an API client what no server would take from a client.
-func (n *node) checkUsage(c *x509.Certificate) error {
+// checkUsage refuses what no server would take from a client: the agent, too,
+// connects to its parents.
+func checkUsage(c *x509.Certificate) error {
 	isForClients := slices.ContainsFunc(c.ExtKeyUsage, func(u x509.ExtKeyUsage) bool {
 		return u == x509.ExtKeyUsageClientAuth || u == x509.ExtKeyUsageAny
 	})
-	if !n.APIClient || isForClients || len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+	if isForClients || len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
 		return nil
 	}
 	return permanent{fmt.Errorf("the certificate %q may not be shown by a client: its extended key usage lacks clientAuth; have one signed that has it", c.Subject)}
