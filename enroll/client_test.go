@@ -16,7 +16,7 @@ func (l *leaver) HasEndpoint(_ context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-func (l *leaver) IsAgent(context.Context, string) (bool, error) { return true, nil }
+func (l *leaver) IsAgent(context.Context, string) (is, said bool, err error) { return true, true, nil }
 
 // masters is a Director that has no host of the name that is asked for.
 type masters struct {

@@ -98,23 +98,28 @@ func (n *node) overtaken(ctx context.Context, err error) (outcome, error) {
 }
 
 // checkImports refuses templates, if there are any, of which no Icinga agent can
-// be made: the host would get neither a ticket nor parameters. What can't be told
-// is left to the Director to say.
+// be made: the host would get neither a ticket nor parameters. Of those that say
+// whether it is one the last decides. What can't be told is left to the Director
+// to say.
 func (n *node) checkImports(ctx context.Context, imports []string) error {
 	if len(imports) == 0 {
 		return nil
 	}
-	for _, name := range imports {
-		if is, err := n.Controller.IsAgent(ctx, name); is || err != nil {
+	for _, name := range slices.Backward(imports) {
+		is, said, err := n.Controller.IsAgent(ctx, name)
+		if is || err != nil {
 			return nil //nolint:nilerr // the call that follows says more
 		}
+		if said {
+			break
+		}
 	}
-	return fmt.Errorf("a host of %v (host.imports) would be no Icinga agent: in the Director set \"Icinga2 Agent\" to \"Yes\" in one of these templates, or name another: %w", imports, selfservice.ErrNotAgent)
+	return fmt.Errorf("a host of %v (host.imports) would be no Icinga agent: in the Director set \"Icinga2 Agent\" to \"Yes\" in the last of these templates that sets it, or name another: %w", imports, selfservice.ErrNotAgent)
 }
 
 // checkAgent refuses a host that is no Icinga agent, as checkImports does.
 func (n *node) checkAgent(ctx context.Context) error {
-	if is, err := n.Controller.IsAgent(ctx, n.name); is || err != nil {
+	if is, _, err := n.Controller.IsAgent(ctx, n.name); is || err != nil {
 		return nil //nolint:nilerr // the call that follows says more
 	}
 	return fmt.Errorf("%s is in the Director, and no Icinga agent there: set \"Icinga2 Agent\" to \"Yes\" in that host or one of its templates: %w", n.name, selfservice.ErrNotAgent)

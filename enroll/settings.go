@@ -84,7 +84,7 @@ type Director interface {
 // Controller is what this package needs of Icinga Director's REST API.
 type Controller interface {
 	Host(ctx context.Context, name string) (selfservice.Host, error)
-	IsAgent(ctx context.Context, hostOrTemplate string) (bool, error)
+	IsAgent(ctx context.Context, hostOrTemplate string) (is, said bool, err error)
 	HasEndpoint(ctx context.Context, name string) (bool, error)
 	CreateHost(ctx context.Context, spec selfservice.HostSpec) error
 	UpdateHost(ctx context.Context, name string, spec selfservice.HostSpec) (changed bool, err error)

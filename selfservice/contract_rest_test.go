@@ -88,12 +88,12 @@ func findsEndpoint(want bool) restCall {
 	}
 }
 
-// isAgent fails if what the Director says isn't what is wanted.
-func isAgent(want bool) restCall {
+// isAgent fails if what the Director says, if it does, isn't what is wanted.
+func isAgent(want, wantSaid bool) restCall {
 	return func(ctx context.Context, c *selfservice.Controller, name string) error {
-		is, err := c.IsAgent(ctx, name)
-		if err == nil && is != want {
-			return fmt.Errorf("%q is an agent: %t", name, is)
+		is, said, err := c.IsAgent(ctx, name)
+		if err == nil && (is != want || said != wantSaid) {
+			return fmt.Errorf("%q is an agent: %t, said: %t", name, is, said)
 		}
 		return err
 	}
@@ -330,15 +330,15 @@ func restResolvedRows() []contractRow {
 	const resolved = named + "&resolved=1"
 	return []contractRow{
 		{what: "resolved, an agent", prepare: agentHost, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
-			holds: []string{`"has_agent": true`}, client: &clientRow{rest: isAgent(true)}},
+			holds: []string{`"has_agent": true`}, client: &clientRow{rest: isAgent(true, true)}},
 		{what: "resolved, no agent", prepare: restNoAgent, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
-			holds: []string{`"has_agent": false`}, client: &clientRow{rest: isAgent(false)}},
+			holds: []string{`"has_agent": false`}, client: &clientRow{rest: isAgent(false, true)}},
 		{what: "resolved, of no template", prepare: bareHost, as: controller, method: http.MethodGet, call: "host", query: resolved, status: 200, answer: anObject,
-			lacks: []string{"has_agent"}, client: &clientRow{rest: isAgent(false)}},
+			lacks: []string{"has_agent"}, client: &clientRow{rest: isAgent(false, false)}},
 		{what: "resolved, the template", as: controller, method: http.MethodGet, call: "host", query: "name=$templatename&resolved=1", status: 200,
 			answer: `(?s)\{\n.*"object_type": "template".*\}\n`, holds: []string{`"has_agent": true`}},
 		{what: "resolved, missing", as: controller, method: http.MethodGet, call: "host", query: resolved, status: 404, answer: anError(noObject),
-			client: &clientRow{rest: isAgent(true), is: selfservice.ErrNoHost, text: "HTTP status 404"}},
+			client: &clientRow{rest: isAgent(false, false), is: selfservice.ErrNoHost, text: "HTTP status 404"}},
 		{what: "not resolved", prepare: agentHost, as: controller, method: http.MethodGet, call: "host", query: named, status: 200, answer: anObject,
 			lacks: []string{"has_agent"}, client: &clientRow{rest: asksHost}},
 	}

@@ -44,7 +44,26 @@ func runREST(t *testing.T, d *contractDirector) {
 	t.Run("a key is as good as a registration", func(t *testing.T) { testGivenKey(t, d) })
 	t.Run("a dropped key can be had again", func(t *testing.T) { testDroppedKey(t, d) })
 	t.Run("the rest of a host stays", func(t *testing.T) { testRestStays(t, d) })
+	t.Run("the last template decides", func(t *testing.T) { testLastTemplate(t, d) })
 	t.Run("deployments", func(t *testing.T) { testDeployments(t, d) })
+}
+
+// testLastTemplate: of the templates that say whether their hosts are agents.
+func testLastTemplate(t *testing.T, d *contractDirector) {
+	name, _ := stage(t, d, contractRow{}, 0)
+	c := d.controller(t, controller)
+	if err := c.CreateHost(t.Context(), selfservice.HostSpec{Name: name, Imports: []string{d.template, d.noAgent}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := isAgent(false, true)(t.Context(), c, name); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.UpdateHost(t.Context(), name, selfservice.HostSpec{Imports: []string{d.noAgent, d.template}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := isAgent(true, true)(t.Context(), c, name); err != nil {
+		t.Error(err)
+	}
 }
 
 // testGivenKey: a host made with a key needs no registration, and both APIs

@@ -89,22 +89,23 @@ func (c *Controller) Host(ctx context.Context, name string) (Host, error) {
 }
 
 // IsAgent reports whether the host, or the hosts of the host template, of that
-// name are Icinga agents, by what is set on itself and what it inherits. It is
-// [ErrNoHost] if there is none.
-func (c *Controller) IsAgent(ctx context.Context, name string) (bool, error) {
+// name are Icinga agents, by what is set on itself and what it inherits; said is
+// whether any of these says so or otherwise. It is [ErrNoHost] if there is none.
+func (c *Controller) IsAgent(ctx context.Context, name string) (is, said bool, err error) {
 	k := onHost(http.MethodGet, "host", name)
 	k.query.Set("resolved", "1")
 	answer, err := c.client.do(ctx, k)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	var h struct {
-		HasAgent flag `json:"has_agent"`
+		HasAgent *flag `json:"has_agent"`
 	}
 	if err := json.Unmarshal(answer, &h); err != nil { // not err: it could hold the template's key
-		return false, c.client.unreadable(k, http.StatusOK, errors.New("the answer is not a host object"))
+		return false, false, c.client.unreadable(k, http.StatusOK, errors.New("the answer is not a host object"))
 	}
-	return bool(h.HasAgent), nil
+	said = h.HasAgent != nil
+	return said && bool(*h.HasAgent), said, nil
 }
 
 // HasEndpoint reports whether the Director has an endpoint object of that name,

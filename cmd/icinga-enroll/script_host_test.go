@@ -11,12 +11,13 @@ import (
 
 // host show HOST prints what the Director has of it.
 // host address HOST ADDRESS is an admin who sets it there.
-// host template NAME makes a template that is no agent's; with -agent before NAME, an agent's.
+// host template NAME makes a template that is no agent's; with -agent before NAME, an agent's;
+// with -silent, one that doesn't say.
 func cmdHost(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptOf(ts)
 	if args[0] == "template" {
 		name := args[len(args)-1]
-		s.Director.SetTemplate(selfservicetest.Template{Name: name, NoAgent: args[1] != "-agent"})
+		s.Director.SetTemplate(selfservicetest.Template{Name: name, NoAgent: args[1] != "-agent", Silent: args[1] == "-silent"})
 		return
 	}
 	h, known := s.Director.Host(args[1])

@@ -67,6 +67,7 @@ type Settings struct {
 type Template struct {
 	Name, Key           string
 	NoAgent             bool // its hosts are no Icinga agents
+	Silent              bool // it sets nothing: other templates decide
 	Zone                string
 	Parents             []Parent // the endpoints of Zone
 	AcceptConfig        bool

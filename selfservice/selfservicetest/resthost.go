@@ -73,22 +73,25 @@ func (h *Host) setVar(name string, value any) {
 	h.Vars[name] = value
 }
 
-// setImports takes a list of names, or a single one. The last one stands for
-// all of them in what the fake does with a host.
+// setImports takes a list of names, or a single one. The last one that isn't
+// silent stands for all of them in what the fake does with a host.
 func (d *Director) setImports(h *Host, value any) refusal {
 	names, _ := value.([]any)
 	if name, ok := value.(string); ok {
 		names = []any{name}
 	}
 	h.Template, h.imports = "", nil
-	for _, name := range names {
-		h.Template, _ = name.(string)
-		_, isTemplate := d.templates[strings.ToLower(h.Template)]
-		_, isHost := d.hosts[strings.ToLower(h.Template)]
+	for _, value := range names {
+		name, _ := value.(string)
+		template, isTemplate := d.templates[strings.ToLower(name)]
+		_, isHost := d.hosts[strings.ToLower(name)]
 		if !isTemplate && !isHost {
 			return refuse(http.StatusNotFound, "Unable to load parent referenced from host \"%s\", no such object available", h.Name)
 		}
-		h.imports = append(h.imports, h.Template)
+		if !template.Silent {
+			h.Template = name
+		}
+		h.imports = append(h.imports, name)
 	}
 	return nil
 }
@@ -148,9 +151,11 @@ func (t Template) plain() map[string]any {
 	plain := map[string]any{
 		"check_command": "hostalive",
 		"fields":        []any{},
-		"has_agent":     !t.NoAgent,
 		"object_name":   t.Name,
 		"object_type":   "template",
+	}
+	if !t.Silent {
+		plain["has_agent"] = !t.NoAgent
 	}
 	if t.Key != "" {
 		plain["api_key"] = t.Key
