@@ -334,3 +334,36 @@ func TestImportKeepsTheKeyThatItReplaces(t *testing.T) {
 		t.Errorf("it has stayed behind (%v)", err)
 	}
 }
+
+// A request may be on its way to a CA when another certificate comes first: what
+// that CA signs is still of use then. A key whose certificate goes with it is not.
+func TestEnrollingKeepsTheKeyOfARequest(t *testing.T) {
+	n := newNode(t)
+	p, err := n.PrepareCSR(t.Context(), pkix.Name{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := pki.ParseKey([]byte(read(t, p.Key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mustEnsure(t)
+	kept, err := filepath.Glob(n.cert(".key.*"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept are %v (%v), want the key of the request", kept, err)
+	}
+	h := handed{key: key}
+	if h.cert, err = n.authority.ca.Sign(key.Public(), nodeName, time.Now(), time.Now().Add(300*day)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, Key: []byte(read(t, kept[0]))}); err != nil {
+		t.Error(err)
+	}
+	n = newNode(t)
+	n.mustEnsure(t)
+	n.Wish = enroll.Rekey
+	n.mustEnsure(t)
+	if kept, _ := filepath.Glob(n.cert(".key.*")); len(kept) > 0 {
+		t.Errorf("a new key has left %v", kept)
+	}
+}

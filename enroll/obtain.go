@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -139,6 +140,19 @@ func (n *node) accept(key crypto.Signer, issued pki.Issued, reason string) error
 	if err != nil {
 		return err
 	}
+	if err := n.keepUncertified(issued.Certificate); err != nil {
+		return err
+	}
 	n.reason = reason
 	return n.switchTo(&pair{key: key, cert: issued.Certificate, ca: signer}, ca)
+}
+
+// keepUncertified is keepKey for a key whose certificate is still to come: one
+// that is replaced together with its certificate has done its work.
+func (n *node) keepUncertified(next *x509.Certificate) error {
+	there, _, err := n.readPair()
+	if err == nil && there.key != nil && there.cert != nil && pki.Matches(there.cert, there.key.Public()) {
+		return nil
+	}
+	return n.keepKey(next)
 }
