@@ -102,6 +102,10 @@ func TestAnAPIClientIsNoAgent(t *testing.T) {
 func TestAnAPIClientIsNotThisMachinesAgent(t *testing.T) {
 	agent := newNode(t)
 	agent.mustEnsure(t)
+	asClient(agent, nil) // which is refused, and makes no client of the agent
+	if _, err := agent.Ensure(t.Context()); err == nil {
+		t.Fatal("an agent has become an API client")
+	}
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
 	for what, of := range map[string]struct{ state, certs string }{
 		"by its status":      {agent.StateDir, nowhere},
@@ -124,4 +128,16 @@ func TestAnAPIClientIsNotThisMachinesAgent(t *testing.T) {
 			n.mustEnsure(t)
 		})
 	}
+}
+
+// An API client that has enrolled without --instance is no agent of this machine:
+// its name may go on in an instance.
+func TestTheStatusOfAnAPIClientIsNoAgents(t *testing.T) {
+	before := newNode(t)
+	asClient(before, nil)
+	before.mustEnsure(t)
+	n := newNode(t)
+	asClient(n, nil)
+	n.HostState, n.HostCerts = before.StateDir, filepath.Join(t.TempDir(), "nowhere")
+	n.mustEnsure(t)
 }

@@ -34,14 +34,15 @@ func (n *node) freeName(context.Context) (outcome, error) {
 }
 
 // hostHasName returns the file that gives an API client's name to this machine's
-// own agent, "" where none does, or this account may read neither.
+// own agent, "" where none does, or this account may read neither. An API client
+// may have enrolled without --instance: then the status there is no agent's.
 func (n *node) hostHasName() string {
 	certificate := filepath.Join(n.HostCerts, n.name+".crt")
 	switch status, err := ReadStatus(n.HostState); {
 	case !n.APIClient:
 	case n.CertsDir != n.HostCerts && slices.Contains(filesOf(n.name, n.HostCerts), certificate):
 		return certificate
-	case n.StateDir != n.HostState && err == nil && strings.EqualFold(status.Name, n.name):
+	case n.StateDir != n.HostState && err == nil && !status.APIClient && strings.EqualFold(status.Name, n.name):
 		return filepath.Join(n.HostState, statusFile)
 	}
 	return ""

@@ -72,6 +72,9 @@ type Report struct {
 	// News is what the Director says now and the agent has not been made from.
 	News string `json:"changed_in_director,omitempty"`
 
+	// APIClient says that the name is an API client's, as which it was settled.
+	APIClient bool `json:"-"`
+
 	// KeyForgotten says that director.forget_template_key has done its work.
 	KeyForgotten bool `json:"-"`
 
@@ -130,6 +133,7 @@ func (n *node) report(err error) Report {
 	r := Report{
 		Name:         cmp.Or(n.name, n.state.Name, n.Name),
 		State:        n.condition(err),
+		APIClient:    n.state.APIClient || n.APIClient && n.state.Name == "",
 		Registered:   n.registered(),
 		KeyForgotten: n.registered() && n.keyForgotten(),
 		Pending:      n.state.Pending,

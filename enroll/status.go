@@ -24,6 +24,7 @@ const (
 type Status struct {
 	Version      int          `json:"version"`
 	Name         string       `json:"name"`
+	APIClient    bool         `json:"api_client,omitempty"` // the name is an API client's, and no agent's
 	State        Condition    `json:"state"`
 	Registered   bool         `json:"registered"`
 	KeyForgotten bool         `json:"template_key_forgotten,omitempty"`
@@ -77,6 +78,7 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 	s := Status{
 		Version:      statusVersion,
 		Name:         r.Name,
+		APIClient:    r.APIClient,
 		State:        r.State,
 		Registered:   r.Registered,
 		KeyForgotten: r.KeyForgotten,
