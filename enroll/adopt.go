@@ -50,6 +50,11 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 	if err != nil || n.pair == nil {
 		return out, err
 	}
+	if n.state.Name == "" {
+		if err := n.freeToAdopt(ctx); err != nil {
+			return outcome{}, err
+		}
+	}
 	if err := n.believe(n.pair.ca); err != nil {
 		return outcome{}, err
 	}
@@ -148,7 +153,7 @@ func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 		return errors.New("the file beside it holds no private key")
 	}
 	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: slices.Concat(p.chain, roots)}, p.key.Public(), n.name, n.Now())
-	return err
+	return cmp.Or(err, checkUsage(p.cert))
 }
 
 // isExpired reports whether p was fine until its end came.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"path/filepath"
 	"slices"
@@ -170,6 +171,16 @@ func TestAnImportedCertificateIsForClients(t *testing.T) {
 				}
 				if exists(n.cert(".crt")) == tt.refused {
 					t.Errorf("in place: %v", tt.refused)
+				}
+				if !isClient {
+					return
+				}
+				n = newNode(t)
+				asClient(n, nil)
+				n.lay(t, h)
+				_, err = n.Ensure(t.Context())
+				if adopted := !errors.Is(err, pki.ErrPending); adopted == tt.refused {
+					t.Errorf("laid beside its key, adopted is %t (%v)", adopted, err)
 				}
 			})
 		}

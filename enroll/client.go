@@ -15,7 +15,7 @@ import (
 // the CA is asked for anything: with a certificate of that name it could act as
 // it. A Director that doesn't answer is no reason not to renew a certificate.
 func (n *node) checkClient(ctx context.Context) (outcome, error) {
-	if !n.APIClient || n.pair != nil && n.nothingDue() {
+	if !n.APIClient || n.pair != nil && n.state.Name != "" && n.nothingDue() {
 		return outcome{}, nil
 	}
 	if n.Controller == nil {
@@ -29,6 +29,20 @@ func (n *node) checkClient(ctx context.Context) (outcome, error) {
 		return n.notADirectorsEndpoint(ctx)
 	}
 	return n.notKnown("a host", err)
+}
+
+// freeToAdopt is checkClient for a pair that somebody has laid here: until its name
+// is this node's it counts for nothing, so that what isn't known can't wait.
+func (n *node) freeToAdopt(ctx context.Context) error {
+	out, err := n.checkClient(ctx)
+	if err != nil {
+		n.pair = nil
+		return err
+	}
+	if out.text != "" {
+		n.note(Step{Name: "client", Text: out.text, Warning: out.warning})
+	}
+	return nil
 }
 
 // notADirectorsEndpoint asks for the masters and satellites, which are no hosts.
@@ -47,7 +61,7 @@ func (n *node) notADirectorsEndpoint(ctx context.Context) (outcome, error) {
 
 // notKnown is what a Director has not answered.
 func (n *node) notKnown(what string, err error) (outcome, error) {
-	if n.pair == nil {
+	if n.pair == nil || n.state.Name == "" {
 		return outcome{}, fmt.Errorf("whether %s is %s of the Director's: %w", n.name, what, err)
 	}
 	n.setback = err

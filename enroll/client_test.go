@@ -2,12 +2,14 @@ package enroll_test
 
 import (
 	"context"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/pki"
 	"icinga-enroll/selfservice"
 )
 
@@ -140,4 +142,58 @@ func TestTheStatusOfAnAPIClientIsNoAgents(t *testing.T) {
 	asClient(n, nil)
 	n.HostState, n.HostCerts = before.StateDir, filepath.Join(t.TempDir(), "nowhere")
 	n.mustEnsure(t)
+}
+
+// lay puts the pair where n looks for its own, and lets the CA sign nothing.
+func (n *node) lay(t *testing.T, h issued) {
+	t.Helper()
+	n.Trust = pki.Trust{Roots: []*x509.Certificate{h.ca}}
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, pki.ErrPending }
+	n.write(t, n.cert(".key"), h.keyPEM(t))
+	n.write(t, n.cert(".crt"), pemOf(h.cert, h.intermediate))
+	n.write(t, filepath.Join(n.CertsDir, "ca.crt"), pemOf(h.ca))
+}
+
+// What somebody has laid into the certs folder of an API client is not taken for
+// its own where an import would refuse it.
+func TestAnAPIClientAdoptsNoEndpointsCertificate(t *testing.T) {
+	for what, tt := range map[string]struct {
+		masters masters
+		want    string // in the error; "": it is adopted
+	}{
+		"a host's":      {masters{leaver: &leaver{host: &selfservice.Host{}}}, "the Director has a host"},
+		"an endpoint's": {masters{leaver: &leaver{}, found: true}, "the Director has an endpoint"},
+		"away":          {masters{leaver: &leaver{away: errDead{}}}, "whether web1.example.com is a host"},
+		"nobody's":      {masters{leaver: &leaver{}}, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := newNode(t)
+			asClient(n, &tt.masters)
+			n.lay(t, issueChain(t))
+			for name, ensure := range map[string]func(context.Context) (enroll.Report, error){"plan": n.Plan, "ensure": n.Ensure} {
+				_, err := ensure(t.Context())
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("%s: the error is %v, want one with %q", name, err, tt.want)
+				}
+			}
+			if tt.want != "" && exists(n.state("state.json")) {
+				t.Error("its name or CA was kept")
+			}
+		})
+	}
+}
+
+// A name that was adopted is asked about as often as any other: not until
+// something is due.
+func TestAnAdoptedAPIClientIsAskedAboutOnce(t *testing.T) {
+	n := newNode(t)
+	c := &leaver{}
+	asClient(n, c)
+	n.lay(t, issueChain(t))
+	n.mustEnsure(t)
+	asked := len(c.asked)
+	n.mustEnsure(t)
+	if asked == 0 || len(c.asked) != asked {
+		t.Errorf("asked was %v, %d of it by the first run", c.asked, asked)
+	}
 }
