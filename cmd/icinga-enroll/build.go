@@ -56,6 +56,9 @@ func newEnrollerFor(cmd *cobra.Command, observe func(enroll.Step), p purpose) (*
 		return nil, nil, err
 	}
 	c.purpose = p
+	if p.onlyUses && (p.offline || c.isClient()) {
+		c.dropSecrets()
+	}
 	return c.enroller(observe)
 }
 

@@ -61,10 +61,7 @@ func newRequester(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroll
 		return nil, nil, err
 	}
 	c.offline = true
-	c.CA.File, c.CA.Ticket = "", []string{string(enroll.TicketNone)}
-	c.CA.StaticTicketFile, c.API.PasswordFile, c.API.CertificateFile = "", "", ""
-	d := &c.Director
-	d.ForgetTemplateKey = false
-	d.URL, d.User, d.CAFile, d.TemplateKeyFile, d.HostKeyFile, d.PasswordFile = "", "", "", "", "", ""
+	c.dropSecrets()
+	c.CA.File, c.Director.URL, c.Director.CAFile = "", "", ""
 	return c.enroller(observe)
 }

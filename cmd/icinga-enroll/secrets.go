@@ -26,6 +26,16 @@ func (c *loaded) readSecrets(s *enroll.Settings) (err error) {
 	return err
 }
 
+// dropSecrets is for who gets no ticket and asks the Director as nobody: an account
+// that may use the certificate's key may well read none of their files.
+func (c *loaded) dropSecrets() {
+	c.CA.Ticket, c.CA.StaticTicketFile = []string{string(enroll.TicketNone)}, ""
+	c.API.PasswordFile, c.API.CertificateFile = "", ""
+	d := &c.Director
+	d.ForgetTemplateKey = false
+	d.User, d.Password, d.PasswordFile, d.TemplateKeyFile, d.HostKeyFile = "", "", "", "", ""
+}
+
 // readSecret takes a key from a value, else a file, else systemd's credential of
 // that name.
 func (c *loaded) readSecret(key, value, file string) (secret.Text, error) {
