@@ -93,7 +93,7 @@ func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 	if n.dir, err = platform.MakeDir(e.StateDir, 0o755); err != nil {
 		return nil, err
 	}
-	if err = n.isOurs(); err == nil {
+	if err = refuseForeign(n.dir); err == nil {
 		err = n.lock(ctx)
 	}
 	if err != nil {
@@ -103,14 +103,14 @@ func (e *Enroller) open(ctx context.Context) (_ *node, err error) {
 	return n, nil
 }
 
-// isOurs refuses another account's folder: a service that runs as that account
-// could not read any more what is written there.
-func (n *node) isOurs() error {
-	account, err := n.dir.Foreign(".")
+// refuseForeign refuses another account's folder: a service that runs as that
+// account could not read any more what is written there.
+func refuseForeign(dir *platform.Dir) error {
+	account, err := dir.Foreign(".")
 	if err != nil || account == "" {
 		return err
 	}
-	return fmt.Errorf("the folder %s is %s's: run this as that account, such as with: runuser -u %[2]s -- icinga-enroll …", n.StateDir, account)
+	return fmt.Errorf("the folder %s is %s's: run this as that account, such as with: runuser -u %[2]s -- icinga-enroll …", dir.Path(), account)
 }
 
 // load reads the state, and tries on a machine that isn't enrolled yet all that

@@ -75,6 +75,9 @@ func loadState(dir *platform.Dir) (State, error) {
 		return State{}, err
 	}
 	if err := platform.Guarded(file); err != nil {
+		if foreign := refuseForeign(dir); foreign != nil {
+			return State{}, foreign
+		}
 		return State{}, fmt.Errorf("the state is not used, since another account could have changed it (look what is in it before you mend that): %w", err)
 	}
 	var version struct{ Version int }

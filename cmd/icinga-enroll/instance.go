@@ -43,7 +43,7 @@ func (in instance) arguments(file string) []string {
 }
 
 // ownCommands are commands that a text tells somebody to run.
-var ownCommands = regexp.MustCompile(`\bicinga-enroll (once|run|renew|verify|status|check|agent|service|config|discard-request|csr|import|export|whoami|leave|accept-machine|seal)\b`)
+var ownCommands = regexp.MustCompile(`\bicinga-enroll (…|(?:once|run|renew|verify|status|check|agent|service|config|discard-request|csr|import|export|whoami|leave|accept-machine|seal)\b)`)
 
 // own makes the commands in a text those of this instance.
 func (in instance) own(text string) string {

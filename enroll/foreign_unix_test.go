@@ -1,0 +1,38 @@
+//go:build unix
+
+package enroll_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A folder is its account's: made root's, as other files that root reads have to
+// be, the service that runs as that account couldn't use it any more.
+func TestRootIsToldWhoseStateItIs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // only root can give it away
+	}
+	n := newNode(t)
+	n.mustEnsure(t)
+	err := filepath.WalkDir(n.StateDir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, 4321, 4321)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ensure := n.Ensure(t.Context())
+	_, plan := n.Plan(t.Context())
+	_, verify := n.Verify(t.Context())
+	_, unfit := n.Unfit(t.Context())
+	for verb, err := range map[string]error{"once": ensure, "once --dry-run": plan, "verify": verify, "seal --check": unfit} {
+		if err == nil || !strings.Contains(err.Error(), n.StateDir+" is 4321's: run this as that account, such as with: runuser -u 4321 -- icinga-enroll") {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+}
