@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 	"icinga-enroll/selfservice"
@@ -149,8 +150,10 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 	if err == nil && host.Type != "object" {
 		return outcome{}, fmt.Errorf("%s is no host in the Director but a %s, which is not deleted: nothing was removed here either; icinga-enroll leave --local removes what is here", h.Name, host.Type)
 	}
-	if err == nil && h.isAnothers(host.Key) {
-		return warns("the host %s has another key than this machine's: another machine has it by now, and it stays", h.Name)
+	if err == nil {
+		if why := h.whyStays(host.Key); why != "" {
+			return warns("the host %s %s", h.Name, why)
+		}
 	}
 	if err == nil {
 		err = l.Controller.DeleteHost(ctx, h.Name)
@@ -163,6 +166,20 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 	}
 	l.gone = true
 	return changed("host %s deleted", h.Name)
+}
+
+// whyStays says why the host that has h's name, and this key, isn't deleted; ""
+// where it is this machine's.
+func (h leftHost) whyStays(key secret.Text) string {
+	switch {
+	case h.has(key):
+		return ""
+	case h.isStrangers(key):
+		return "was registered with a key that never was here, perhaps by another machine, and stays: if it is this machine's, delete it in the Director"
+	case h.isAnothers(key):
+		return "has another key than this machine's: another machine has it by now, and it stays"
+	}
+	return ""
 }
 
 // sayGone tells a host that was deleted from one that was renamed, which the

@@ -66,7 +66,7 @@ func (l *leaver) Deployment(context.Context, string) (selfservice.DeploymentStat
 func newLeaver(t *testing.T) (*node, *leaver) {
 	n := newNode(t)
 	n.mustEnsure(t)
-	l := &leaver{host: &selfservice.Host{Name: nodeName, Type: "object"}}
+	l := &leaver{host: &selfservice.Host{Name: nodeName, Type: "object", Key: secret.New(hostKey)}}
 	n.Controller = l
 	return n, l
 }
@@ -215,6 +215,7 @@ func TestLeaveFinishesWhatWasLeftOut(t *testing.T) {
 	}{
 		"later":             {func(*node, *leaver) {}, true, "host " + nodeName + " deleted"},
 		"deleted meanwhile": {func(_ *node, l *leaver) { l.host = nil }, false, "there is no host"},
+		"its key dropped":   {func(_ *node, l *leaver) { l.host.Key = secret.Text{} }, true, "host " + nodeName + " deleted"},
 		"another's by now":  {func(_ *node, l *leaver) { l.host.Key = secret.New(strings.Repeat("f", 40)) }, false, "another key"},
 		"an image of it":    {func(n *node, _ *leaver) { n.Machine.Identify = virtual("B") }, false, "of which this is a copy"},
 	} {

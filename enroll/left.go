@@ -25,7 +25,9 @@ type leftHost struct {
 	Name    string        `json:"name"`
 	Machine *boundMachine `json:"machine,omitempty"` // that has left; nil: it isn't known
 	KeySum  string        `json:"host_api_key_sha256,omitempty"`
-	At      time.Time     `json:"at,omitzero"` // when it left; zero: it hasn't yet
+	// Elsewhere: it was registered, with a key that never was here.
+	Elsewhere bool      `json:"registered_elsewhere,omitempty"`
+	At        time.Time `json:"at,omitzero"` // when it left; zero: it hasn't yet
 }
 
 func keySum(key secret.Text) string {
@@ -42,6 +44,15 @@ func (h leftHost) isAnothers(key secret.Text) bool {
 	return h.KeySum != "" && !key.IsZero() && h.KeySum != keySum(key)
 }
 
+// isStrangers reports whether the host, whose key this is, was registered with
+// one that never was here.
+func (h leftHost) isStrangers(key secret.Text) bool {
+	return h.KeySum == "" && (h.Elsewhere || !key.IsZero())
+}
+
+// has reports whether key is the one with which h left.
+func (h leftHost) has(key secret.Text) bool { return h.KeySum != "" && h.KeySum == keySum(key) }
+
 // hostsToDelete are those that were left before and this node's own.
 func (n *node) hostsToDelete() ([]leftHost, error) {
 	hosts, err := n.loadLeft()
@@ -49,7 +60,7 @@ func (n *node) hostsToDelete() ([]leftHost, error) {
 		return hosts, err
 	}
 	hosts = slices.DeleteFunc(hosts, func(h leftHost) bool { return strings.EqualFold(h.Name, n.name) })
-	return append(hosts, leftHost{Name: n.name, KeySum: keySum(n.hostKey())}), nil
+	return append(hosts, leftHost{Name: n.name, KeySum: keySum(n.hostKey()), Elsewhere: n.state.Elsewhere}), nil
 }
 
 // hasDirector reports whether a Director may know this node: one is set, or was.
