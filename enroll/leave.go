@@ -150,12 +150,11 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 	if err == nil && host.Type != "object" {
 		return outcome{}, fmt.Errorf("%s is no host in the Director but a %s, which is not deleted: nothing was removed here either; icinga-enroll leave --local removes what is here", h.Name, host.Type)
 	}
+	why := ""
 	if err == nil {
-		if why := h.whyStays(host.Key); why != "" {
-			return warns("the host %s %s", h.Name, why)
-		}
+		why, err = l.whyStays(ctx, h, host.Key)
 	}
-	if err == nil {
+	if err == nil && why == "" {
 		err = l.Controller.DeleteHost(ctx, h.Name)
 	}
 	switch {
@@ -163,6 +162,8 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 		return l.sayGone(ctx, h)
 	case err != nil:
 		return outcome{}, fmt.Errorf("%w\n  Nothing was removed here; icinga-enroll leave --local removes what is here, and leaves the host in the Director", err)
+	case why != "":
+		return warns("the host %s %s", h.Name, why)
 	}
 	l.gone = true
 	return changed("host %s deleted", h.Name)
@@ -170,28 +171,48 @@ func (l *leaving) deleteHost(ctx context.Context, h leftHost) (outcome, error) {
 
 // whyStays says why the host that has h's name, and this key, isn't deleted; ""
 // where it is this machine's.
-func (h leftHost) whyStays(key secret.Text) string {
+func (l *leaving) whyStays(ctx context.Context, h leftHost, key secret.Text) (string, error) {
 	switch {
 	case h.has(key):
-		return ""
+		return "", nil
 	case h.isStrangers(key):
-		return "was registered with a key that never was here, perhaps by another machine, and stays: if it is this machine's, delete it in the Director"
-	case h.isAnothers(key):
-		return "has another key than this machine's: another machine has it by now, and it stays"
+		return "was registered with a key that never was here, perhaps by another machine, and stays: if it is this machine's, delete it in the Director", nil
 	}
-	return ""
+	renamed, err := l.isRenamed(ctx, h)
+	switch {
+	case err != nil:
+		return "", err
+	case renamed:
+		return "is another one, and stays: this machine's own was renamed in the Director, whose new name nothing tells; somebody has to delete that", nil
+	case h.isAnothers(key):
+		return "has another key than this machine's: another machine has it by now, and it stays", nil
+	}
+	return "", nil
 }
 
-// sayGone tells a host that was deleted from one that was renamed, which the
-// Director doesn't name: it still takes this node's key.
+// sayGone tells a host that was deleted from one that was renamed.
 func (l *leaving) sayGone(ctx context.Context, h leftHost) (outcome, error) {
-	if h.At.IsZero() && l.Director != nil && l.registered() {
-		if _, err := l.Director.Parameters(ctx, l.hostKey()); err == nil {
-			return warns("there is no host %s any more, but one that takes this machine's key: it was renamed there, and stays; somebody has to delete it", h.Name)
-		}
+	if renamed, err := l.isRenamed(ctx, h); err == nil && renamed {
+		return warns("there is no host %s any more, but one that takes this machine's key: it was renamed there, and stays; somebody has to delete it", h.Name)
 	}
 	l.gone = true
 	return says("there is no host %s any more", h.Name)
+}
+
+// isRenamed reports whether the Director takes this node's key still, which isn't
+// that of the host of its name: then another host has it, which isn't named.
+func (l *leaving) isRenamed(ctx context.Context, h leftHost) (bool, error) {
+	if !h.At.IsZero() || l.Director == nil || !l.registered() {
+		return false, nil
+	}
+	_, err := l.Director.Parameters(ctx, l.hostKey())
+	switch {
+	case errors.Is(err, selfservice.ErrKeyRejected):
+		return false, nil
+	case errors.Is(err, selfservice.ErrNotAgent):
+		return true, nil
+	}
+	return err == nil, err
 }
 
 // sayUnknown tells of a host that may be there, of which nobody here knows, and
