@@ -29,6 +29,7 @@ type Status struct {
 	Registered   bool         `json:"registered"`
 	KeyForgotten bool         `json:"template_key_forgotten,omitempty"`
 	Certificate  *Certificate `json:"certificate,omitempty"`
+	Broken       string       `json:"broken,omitempty"` // what has become of the certificate since the last run, which writes none
 	Pending      *Waiting     `json:"pending,omitempty"`
 	LastError    *LastError   `json:"last_error,omitempty"`
 	LastSuccess  time.Time    `json:"last_success,omitzero"`         // when a run last changed something, or mended an error

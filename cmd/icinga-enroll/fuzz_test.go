@@ -117,7 +117,7 @@ func FuzzStatus(f *testing.F) {
 			return
 		}
 		var shown strings.Builder
-		if err := printStatus(&shown, s, "", now); err != nil {
+		if err := printStatus(&shown, s, now); err != nil {
 			t.Fatal(err)
 		}
 		if strings.ContainsFunc(strings.ReplaceAll(shown.String(), "\n", ""), unicode.IsControl) {

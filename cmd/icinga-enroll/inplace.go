@@ -26,7 +26,7 @@ func asItIs(s enroll.Status, now time.Time) (_ enroll.Status, bad string) {
 		bad = lookAtKey(c.File)
 	}
 	if bad == "" && now.After(c.NotAfter) {
-		bad = "expired"
+		bad = "the certificate has expired"
 	}
 	return s, bad
 }

@@ -46,12 +46,12 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	s, bad := asItIs(s, time.Now())
+	s = broken(asItIs(s, time.Now()))
 	s.NextStep = instanceOf(cmd.Flags()).own(s.NextStep)
 	if asJSON {
 		err = writeJSON(cmd.OutOrStdout(), s)
 	} else {
-		err = printStatus(cmd.OutOrStdout(), s, bad, time.Now())
+		err = printStatus(cmd.OutOrStdout(), s, time.Now())
 	}
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	switch {
 	case s.State == enroll.Pending:
 		return coded{errSaid, exitPending}
-	case s.State == enroll.Enrolled && bad == "":
+	case s.State == enroll.Enrolled:
 		return nil
 	default:
 		return coded{errSaid, exitFailed}
@@ -84,13 +84,27 @@ func stateDir(cmd *cobra.Command) (string, error) {
 	return "", err
 }
 
-func printStatus(w io.Writer, s enroll.Status, bad string, now time.Time) error {
+// broken says of s what has become of its certificate since the last run, and
+// what to do about it.
+func broken(s enroll.Status, bad string) enroll.Status {
+	if s.Broken = bad; bad == "" || s.State != enroll.Enrolled {
+		return s
+	}
+	s.State = enroll.Failed
+	s.NextStep = "icinga-enroll once asks for another certificate, icinga-enroll import takes one that was signed by hand"
+	if time.Now().Before(s.Certificate.NotAfter) {
+		s.NextStep = "bring the files back as they were; or " + s.NextStep
+	}
+	return s
+}
+
+func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	var b strings.Builder
 	row := func(label, format string, a ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", label, oneLine(fmt.Sprintf(format, a...)))
 	}
 	row("name", "%s", orNone(s.Name))
-	row("state", "%s", standing(s, bad))
+	row("state", "%s", standing(s))
 	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
 	if s.KeyForgotten {
 		row("template key", "forgotten, as director.forget_template_key says")
@@ -126,15 +140,11 @@ func keyOf(c enroll.Certificate) string {
 }
 
 // standing is the state, and what has become of the certificate since.
-func standing(s enroll.Status, bad string) string {
-	switch {
-	case bad == "":
+func standing(s enroll.Status) string {
+	if s.Broken == "" {
 		return string(s.State)
-	case s.State == enroll.Enrolled:
-		return bad
-	default:
-		return fmt.Sprintf("%s, certificate %s", s.State, bad)
 	}
+	return fmt.Sprintf("%s: %s", s.State, s.Broken)
 }
 
 // bar draws how much of the certificate's lifetime is left.
