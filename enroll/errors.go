@@ -14,6 +14,19 @@ type temporary struct{ error }
 func (temporary) Temporary() bool { return true }
 func (t temporary) Unwrap() error { return t.error }
 
+// local marks a temporary error that was seen on this machine, before a server
+// was asked.
+type local struct{ temporary }
+
+func (local) Local() bool { return true }
+
+// IsLocal reports whether err is about this machine alone, and may pass: trying
+// again costs no server anything.
+func IsLocal(err error) bool {
+	var l interface{ Local() bool }
+	return errors.As(err, &l) && l.Local()
+}
+
 // permanent marks an error that trying again doesn't mend, though its cause may
 // pass.
 type permanent struct{ error }

@@ -60,6 +60,9 @@ func (n *node) findName(ctx context.Context) (name, why string, err error) {
 	if n.Name != "" {
 		return n.Name, "host.name says", nil
 	}
+	if err := n.hasHostname(); err != nil {
+		return "", "", err
+	}
 	if err := n.askNaming(ctx); err != nil {
 		return "", "", err
 	}
@@ -72,6 +75,19 @@ func (n *node) findName(ctx context.Context) (name, why string, err error) {
 		return "", "", err
 	}
 	return n.transform(fqdn), "the fully qualified domain name", nil
+}
+
+// hasHostname reports an error until this machine has a name of its own, which
+// may come after the boot. The Director isn't asked how to write it before.
+func (n *node) hasHostname() error {
+	short, err := n.shortName()
+	if err != nil {
+		return err
+	}
+	if err := CheckName(short); IsTemporary(err) {
+		return local{temporary{err}}
+	}
+	return nil
 }
 
 // askNaming asks the Director how it names hosts: with the template key, or, on

@@ -87,6 +87,32 @@ func TestAShortNameIsNoFQDN(t *testing.T) {
 	}
 }
 
+// The name may come minutes after the boot: it is looked for often, so no server
+// is asked meanwhile.
+func TestAMachineWithoutAHostnameAsksNobody(t *testing.T) {
+	n := newNode(t)
+	director := &asksNaming{recorder: &recorder{}}
+	n.Director, n.Name = director, ""
+	n.Machine.Hostname = func() (string, error) { return "localhost", nil }
+	if _, err := n.Ensure(t.Context()); !enroll.IsLocal(err) || !enroll.IsTemporary(err) {
+		t.Errorf("error is %v, want a temporary one of this machine's", err)
+	}
+	if director.asked > 0 {
+		t.Errorf("the Director was asked %d times", director.asked)
+	}
+}
+
+// asksNaming counts the questions after a host's parameters.
+type asksNaming struct {
+	*recorder
+	asked int
+}
+
+func (a *asksNaming) Parameters(ctx context.Context, key secret.Text) (selfservice.Parameters, error) {
+	a.asked++
+	return a.recorder.Parameters(ctx, key)
+}
+
 func TestWhatAHostIsRegisteredWith(t *testing.T) {
 	asked := map[string]string{"address": "&ipaddress&", "display_name": "&hostname.lowerCase& ($ifw.hostfqdn.tolower$)"}
 	tests := map[string]struct {

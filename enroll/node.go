@@ -186,8 +186,8 @@ func (n *node) lock(ctx context.Context) (err error) {
 // looks "not yet valid", and an expired one fine.
 func (n *node) checkClock() error {
 	if now := n.Now(); now.Before(n.BuildDate) {
-		return temporary{fmt.Errorf("the clock says %s, which is before this program was built (%s): set the clock (is NTP running?), then try again",
-			now.UTC().Format(time.DateTime), n.BuildDate.UTC().Format(time.DateOnly))}
+		return local{temporary{fmt.Errorf("the clock says %s, which is before this program was built (%s): set the clock (is NTP running?), then try again",
+			now.UTC().Format(time.DateTime), n.BuildDate.UTC().Format(time.DateOnly))}}
 	}
 	return nil
 }

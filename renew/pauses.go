@@ -15,6 +15,7 @@ const (
 	pollTo      = 30 * time.Second // the mean while an approval may come soon
 	pollEager   = time.Hour        // how long that is
 	pollPatient = 5 * time.Minute  // the mean from then on: an approval may take days
+	soon        = 5 * time.Second  // the mean between two looks at this machine
 )
 
 // Verdict says what an error of ensure means for the next try.
@@ -25,6 +26,7 @@ const (
 	Retry   Verdict = iota // may pass: try again soon, then less and less often
 	Wait                   // somebody may approve at any moment: poll
 	Despair                // somebody has to mend it: try rarely
+	Local                  // this machine isn't ready, and no server was asked: look again soon
 )
 
 // Pauses are those between tries, one growing row for each verdict, until
@@ -32,7 +34,7 @@ const (
 type Pauses struct {
 	ceiling time.Duration // of the next pause before a retry
 	poll    backoff.BackOff
-	polled  time.Duration
+	polled  time.Duration // since something went well
 }
 
 // NewPauses returns those after something went well.
@@ -45,7 +47,9 @@ func NewPauses() *Pauses {
 func (p *Pauses) Next(v Verdict, asked time.Duration) time.Duration {
 	switch v {
 	case Wait:
-		return max(p.nextPoll(), asked)
+		return max(p.patient(p.poll.NextBackOff()), asked)
+	case Local:
+		return p.patient(jittered(soon, soon).NextBackOff())
 	case Despair:
 		return max(rarely/12, jittered(rarely, rarely).NextBackOff(), asked)
 	default:
@@ -64,8 +68,8 @@ func (p *Pauses) nextRetry(asked time.Duration) time.Duration {
 	return pause
 }
 
-func (p *Pauses) nextPoll() time.Duration {
-	pause := p.poll.NextBackOff()
+// patient is pause, until it has been waited for long enough to expect nothing soon.
+func (p *Pauses) patient(pause time.Duration) time.Duration {
 	if p.polled += pause; p.polled > pollEager {
 		pause = jittered(pollPatient, pollPatient).NextBackOff()
 	}

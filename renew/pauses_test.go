@@ -43,3 +43,23 @@ func TestPausesTripleToHalfAnHour(t *testing.T) {
 		}
 	}
 }
+
+// A machine that boots gets its name and its time within seconds or minutes; no
+// server is spared by looking later. One that never gets them isn't kept awake.
+func TestAMachineThatIsNotReadyIsLookedAtSoon(t *testing.T) {
+	pauses := renew.NewPauses()
+	for waited := time.Duration(0); waited < 50*time.Minute; {
+		pause := pauses.Next(renew.Local, 0)
+		if pause > 10*time.Second {
+			t.Fatalf("after %s a pause of %s", waited, pause)
+		}
+		waited += pause
+	}
+	var day time.Duration
+	for range 1000 {
+		day += pauses.Next(renew.Local, 0)
+	}
+	if day < 24*time.Hour {
+		t.Errorf("1000 looks later in %s, want more than a day", day)
+	}
+}

@@ -61,6 +61,10 @@ func TestNewsIsNewsOnce(t *testing.T) {
 	}
 }
 
+type localError struct{ error }
+
+func (localError) Local() bool { return true }
+
 func TestJudge(t *testing.T) {
 	busy := &selfservice.Error{Call: "ticket", Status: 503, RetryAfter: 90 * time.Second}
 	tests := map[string]struct {
@@ -70,6 +74,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"asked to stay away": {fmt.Errorf("certificate: %w", busy), renew.Despair, 90 * time.Second},
 		"pending":            {fmt.Errorf("certificate: %w", pki.ErrPending), renew.Wait, 0},
+		"no name yet":        {localError{errors.New("no name")}, renew.Local, 0},
 		"refused":            {&pki.RefusedError{Message: "declined"}, renew.Despair, 0},
 	}
 	for what, tt := range tests {

@@ -272,6 +272,8 @@ func judge(err error) (renew.Verdict, time.Duration) {
 	switch {
 	case errors.Is(err, pki.ErrPending):
 		return renew.Wait, atLeast
+	case enroll.IsLocal(err):
+		return renew.Local, 0
 	case enroll.IsTemporary(err):
 		return renew.Retry, atLeast
 	default:
