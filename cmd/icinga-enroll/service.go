@@ -66,7 +66,7 @@ func installService(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.fromFile(); err != nil {
+	if err := cmp.Or(c.fromFile(), c.needsNoRoot()); err != nil {
 		return err
 	}
 	_, done, err := newEnroller(cmd, nil)
@@ -139,6 +139,15 @@ func (c *loaded) fromFile() error {
 	}
 	slices.Sort(found)
 	return usage("the service won't see what is set in this environment: write it into %s and unset %s", c.file, strings.Join(found, ", "))
+}
+
+// needsNoRoot refuses what a package's instance can't do: it runs as an account
+// of its own, and would end and be started again for ever.
+func (c *loaded) needsNoRoot() error {
+	if !strings.Contains(c.instance.service, "@") || c.Key.Owner+c.Key.Group == "" {
+		return nil
+	}
+	return usage("key.owner, key.group: the service %s doesn't run as root and can't give files away: remove them, and have it run as the account that reads the key: systemctl edit %[1]s, with the lines [Service] and User=", c.instance.service)
 }
 
 func newServiceVerb(name, short, outcome string, do func(ctx context.Context, name string) error) *cobra.Command {
