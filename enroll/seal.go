@@ -71,15 +71,18 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 
 func (n *node) wipeImage(context.Context) (outcome, error) {
 	n.name = n.state.Name
-	had := n.state.isSomebody()
+	had, left := n.state.isSomebody(), n.inherited()
 	if _, err := n.wipeCerts(); err != nil {
 		return outcome{}, err
 	}
 	if err := errors.Join(n.certs.Remove(ticketFile), n.dir.RemoveAll(quarantineDir), removeFiles(n.dir, append([]string{leftFile}, stateFiles...)), n.dir.Sweep()); err != nil {
 		return outcome{}, err
 	}
-	if !had {
+	if !had && len(left) == 0 {
 		return says("nothing to do")
+	}
+	if !had {
+		return changed("gone, of a run that hasn't registered: %s", strings.Join(left, ", "))
 	}
 	return changed("key, certificate, host key, state, status and quarantine are gone; the configuration stays, and what the Director knows of %s", n.name)
 }

@@ -1,6 +1,7 @@
 package enroll_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -46,6 +47,30 @@ func TestAnImageInheritsNothing(t *testing.T) {
 	r := n.mustEnsure(t)
 	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Name == "sealed" }) || exists(n.state("sealed")) {
 		t.Errorf("%+v", r.Steps)
+	}
+}
+
+// What a run has left that could not register is named when it goes.
+func TestSealTellsOfARunThatCameToNothing(t *testing.T) {
+	n := newNode(t)
+	n.director.register = func(context.Context) error { return errDead{} }
+	if _, err := n.Ensure(t.Context()); err == nil {
+		t.Fatal("enrolled without a Director")
+	}
+	if !exists(n.state("request.key")) {
+		t.Fatal("no key was made before the registration")
+	}
+	var told []string
+	n.Observe = func(s enroll.Step) {
+		if s.Name == "wipe" && s.Changed {
+			told = append(told, s.Text)
+		}
+	}
+	if err := n.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], n.state("request.key")) || !strings.Contains(told[0], n.state("status.json")) {
+		t.Errorf("told %q", told)
 	}
 }
 
