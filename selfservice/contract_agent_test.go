@@ -93,6 +93,8 @@ func parametersRows() []contractRow {
 			holds: []string{fqdn, hostObject, `"fetch_agent_name": false`, `"transform_hostname": "[012]"`,
 				`"flush_api_directory": false`, `"resolve_parent_host": "0"`},
 			lacks: []string{"parent_zone", "parent_endpoints", "endpoints_config", "ca_server", "global_zones", "accept_config"}, client: &clientRow{}},
+		{what: "parameters, template key of no agent's", query: "key=$noagent", status: 200, answer: anyObject,
+			holds: []string{fqdn, hostObject}, lacks: []string{"parent_zone"}, client: &clientRow{}},
 		{what: "parameters, host key", prepare: registered, query: withKey, status: 200, answer: anyObject,
 			holds: append(ofHost, fqdn, hostObject), lacks: []string{"agent_listen_port"}, client: &clientRow{}},
 		{what: "parameters, parents connect", prepare: calledHost, query: withKey, status: 200, answer: anyObject,
