@@ -148,6 +148,11 @@ func (t Trust) explain(err error, chain, roots []*x509.Certificate, now time.Tim
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (t Trust) unknownCA(chain []*x509.Certificate) error {
+	key := PublicKeyPin(chain[len(chain)-1])
+	if slices.Contains(t.Pins, Pin{false, key.sum}) {
+		return untrusted("the certificate %q is not signed by a trusted CA: the fingerprint that is configured is that of the public key of the CA presented, and is taken for that of a certificate: write %q before its digits (%s)",
+			chain[0].Subject, publicKeyPrefix, key)
+	}
 	return untrusted("the certificate %q is not signed by a trusted CA: presented was %s; expected was %s. "+
 		"Compare with the CA's own machine (`%s` in /var/lib/icinga2/ca): "+
 		"if that is the one presented, correct the configuration here, otherwise it is another CA's: from a server, something else answers for the master",

@@ -190,6 +190,20 @@ func TestUntrustedShowsBothSides(t *testing.T) {
 	}
 }
 
+// sha256sum prints no "spki:": where only that is missing, it is said.
+func TestAPublicKeysPinWithoutItsPrefix(t *testing.T) {
+	h := newHierarchy(t)
+	right := pki.PublicKeyPin(h.ca).String()
+	bare, err := pki.ParsePin(strings.TrimPrefix(right, "spki:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = pki.Trust{Pins: []pki.Pin{bare}}.Verify([]*x509.Certificate{h.node, h.ca}, time.Now())
+	if !errors.Is(err, pki.ErrUntrusted) || !strings.Contains(err.Error(), "write \"spki:\" before its digits ("+right+")") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestTrustVerifyDates(t *testing.T) {
 	ca, now := newCA(t), time.Now()
 	key := newKeyOf(t, pki.ECDSAP256)
