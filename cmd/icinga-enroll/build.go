@@ -48,6 +48,8 @@ type purpose struct {
 	offline  bool // it enrols nobody: neither a Director nor a pin need be set
 	asksNoCA bool // it needs no certificate: an API client's CA need not be known
 	onlyUses bool // it gives no files away: whoever may read the key may run it
+
+	writes string // the file that it writes, if the operator has named one
 }
 
 func newEnrollerFor(cmd *cobra.Command, observe func(enroll.Step), p purpose) (*enroll.Enroller, func(), error) {
@@ -56,6 +58,9 @@ func newEnrollerFor(cmd *cobra.Command, observe func(enroll.Step), p purpose) (*
 		return nil, nil, err
 	}
 	c.purpose = p
+	if err := c.refuseOverwritten(p.writes); err != nil {
+		return nil, nil, err
+	}
 	if p.onlyUses && (p.offline || c.isClient()) {
 		c.dropSecrets()
 	}

@@ -65,6 +65,8 @@ func checkExport(x enroll.Export, passwordFile string) error {
 		return usage("--out: say into which file")
 	case isPKCS12 && passwordFile == "":
 		return usage("--password-file: a PKCS#12 file needs a password, most programs refuse one without")
+	case platform.IsSameFile(x.File, passwordFile):
+		return usage("--out: %s is the file of --password-file, choose another one", x.File)
 	case !isPKCS12 && (passwordFile != "" || x.Legacy):
 		return usage("--password-file and --legacy are for --format pkcs12")
 	}
@@ -72,10 +74,7 @@ func checkExport(x enroll.Export, passwordFile string) error {
 }
 
 func export(cmd *cobra.Command, x enroll.Export) error {
-	if file := instanceOf(cmd.Flags()).paths.Config; platform.IsSameFile(x.File, file) {
-		return usage("--out: %s is the configuration, choose another file", x.File)
-	}
-	e, done, err := newEnrollerFor(cmd, nil, purpose{offline: true, onlyUses: true})
+	e, done, err := newEnrollerFor(cmd, nil, purpose{offline: true, onlyUses: true, writes: x.File})
 	if err != nil {
 		return err
 	}

@@ -130,6 +130,8 @@ func (s setting) holdsSecret(value any) bool {
 		strings.HasSuffix(s.key, "_file") && keyLike.MatchString(text)
 }
 
+func (s setting) namesFile() bool { return strings.HasSuffix(s.key, "_file") || s.key == "ca.file" }
+
 // keyLike is what the Director's keys and Icinga's tickets look like.
 var keyLike = regexp.MustCompile(`^[0-9A-Fa-f]{40,}$`)
 
@@ -154,11 +156,25 @@ func (c *loaded) refuseReadable(fromFile layer) error {
 func (c *loaded) refuseReplaceable() error {
 	for _, s := range allSettings() {
 		file, isText := c.values[s.key].(string)
-		if !isText || file == "" || !strings.HasSuffix(s.key, "_file") && s.key != "ca.file" {
+		if !isText || file == "" || !s.namesFile() {
 			continue
 		}
 		if err := platform.Guarded(file); err != nil {
 			return usage("%s: %w", c.where(s.key), err)
+		}
+	}
+	return nil
+}
+
+// refuseOverwritten refuses to write a file that the configuration names, such as a
+// key's, or the configuration itself.
+func (c *loaded) refuseOverwritten(out string) error {
+	if platform.IsSameFile(out, c.file) {
+		return usage("--out: %s is the configuration, choose another file", out)
+	}
+	for _, s := range allSettings() {
+		if file, isText := c.values[s.key].(string); isText && s.namesFile() && platform.IsSameFile(out, file) {
+			return usage("--out: %s is the file of %s, choose another one", out, c.where(s.key))
 		}
 	}
 	return nil
