@@ -65,7 +65,16 @@ func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
 	if n.pair.bare {
 		return outcome{}, fmt.Errorf("%s in %s is missing, or another CA's: without it the agent doesn't start again. icinga-enroll once puts it back", caFile, n.CertsDir)
 	}
-	return says("%s; its CA is the pinned one, %s", out.text, pki.PublicKeyPin(n.pair.ca))
+	return says("%s; its CA is the %s one, %s", out.text, n.chosen(), pki.PublicKeyPin(n.pair.ca))
+}
+
+// chosen is how it was said which CA to believe: by the configuration, or by an
+// import, or whoever has answered first.
+func (n *node) chosen() string {
+	if n.isPinned() {
+		return "pinned"
+	}
+	return "believed"
 }
 
 func (n *node) hasFile(suffix string) bool {
@@ -132,7 +141,7 @@ func (n *node) verifyParents(ctx context.Context) (outcome, error) {
 	case len(reached) == 0:
 		return says("%s: they connect to this node", strings.Join(incoming, ", "))
 	}
-	return saysReached(reached)
+	return n.saysReached(reached)
 }
 
 // verifyEndpoints tries those who sign, where nobody has told the parents.
@@ -145,7 +154,7 @@ func (n *node) verifyEndpoints(ctx context.Context, unknown error) (outcome, err
 	if len(reached) == 0 {
 		return outcome{}, failed
 	}
-	return saysReached(reached)
+	return n.saysReached(reached)
 }
 
 // reach tries all of eps, and says where each one that has answered is.
@@ -162,8 +171,8 @@ func (n *node) reach(ctx context.Context, eps []pki.Endpoint) (reached []string,
 	return reached, failed
 }
 
-func saysReached(reached []string) (outcome, error) {
-	return says("%s: reached, of the pinned CA", strings.Join(reached, ", "))
+func (n *node) saysReached(reached []string) (outcome, error) {
+	return says("%s: reached, of the %s CA", strings.Join(reached, ", "), n.chosen())
 }
 
 // verifyAgent finds out whether an agent runs here, as this node.
