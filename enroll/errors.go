@@ -27,6 +27,14 @@ func IsLocal(err error) bool {
 	return errors.As(err, &l) && l.Local()
 }
 
+// unread marks an error of reading the state: nothing is known of this machine.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
+
+// newer marks one about a state that a newer version has written.
+type newer struct{ error }
+
 // permanent marks an error that trying again doesn't mend, though its cause may
 // pass.
 type permanent struct{ error }

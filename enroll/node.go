@@ -117,7 +117,7 @@ func refuseForeign(dir *platform.Dir) error {
 // can fail on it, before a server is asked.
 func (n *node) load(context.Context) (_ outcome, err error) {
 	if n.state, err = loadState(n.dir); err != nil {
-		return outcome{}, err
+		return outcome{}, unread{err}
 	}
 	if n.certs, err = platform.MakeDir(n.CertsDir, 0o750); err != nil {
 		return outcome{}, err

@@ -85,7 +85,11 @@ func loadState(dir *platform.Dir) (State, error) {
 		return State{}, fmt.Errorf("%s is damaged (%w): bring it back from a backup; without one, move it away, drop this host's self-service API key in the Director and run this again", file, err)
 	}
 	if version.Version != stateVersion {
-		return State{}, fmt.Errorf("%s has format %d, this program knows format %d: it was written by another version of icinga-enroll; use that one (the file is left as it is)", file, version.Version, stateVersion)
+		err := fmt.Errorf("%s has format %d, this program knows format %d: it was written by another version of icinga-enroll; use that one (the file is left as it is)", file, version.Version, stateVersion)
+		if version.Version > stateVersion {
+			err = newer{err}
+		}
+		return State{}, err
 	}
 	var s State
 	if err := json.Unmarshal(data, &s); err != nil {

@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,12 +57,15 @@ const (
 	KindPermanent   ErrorKind = "permanent"         // somebody must act
 	KindKeyRejected ErrorKind = "host_key_rejected" // the Director doesn't know the host key any more
 	KindClone       ErrorKind = "clone_detected"    // the state was made on another machine
+	KindState       ErrorKind = "state_unreadable"  // what is known of this machine can't be read: the status tells what it was before
 	KindAgent       ErrorKind = "agent"             // the Icinga agent doesn't do what it should; the certificate is in place
 )
 
 func kindOf(err error) ErrorKind {
 	var agent *AgentError
 	switch {
+	case errors.As(err, new(unread)):
+		return KindState
 	case errors.Is(err, ErrClone):
 		return KindClone
 	case errors.As(err, &agent):
@@ -92,6 +96,9 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 	if err == nil {
 		err = r.Setback
 	}
+	if errors.As(err, new(unread)) {
+		s.keep(before)
+	}
 	waits := s.Pending != nil && errors.Is(err, pki.ErrPending)
 	switch {
 	case !r.KeyRejected.IsZero():
@@ -102,10 +109,20 @@ func newStatus(r Report, err error, now time.Time, before Status) Status {
 		s.LastSuccess = now.UTC()
 	}
 	s.NextStep = s.nextStep(r.Unrenewable)
+	if errors.As(err, new(newer)) {
+		s.NextStep = "install the newer version of icinga-enroll that has written the state"
+	}
 	if w := (*ticketWaits)(nil); s.asksToSign() && errors.As(err, &w) {
 		s.NextStep += ". " + w.doubt()
 	}
 	return s
+}
+
+// keep takes over what a run that could not read the state knows nothing of.
+func (s *Status) keep(before Status) {
+	s.Name = cmp.Or(before.Name, s.Name)
+	s.Registered, s.KeyForgotten = before.Registered, before.KeyForgotten
+	s.Certificate, s.Pending, s.Due, s.News = before.Certificate, before.Pending, before.Due, before.News
 }
 
 // asksToSign reports whether somebody is to approve the request.

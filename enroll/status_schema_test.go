@@ -30,7 +30,7 @@ type schema struct {
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[enroll.Condition](): {string(enroll.Enrolled), string(enroll.Pending), string(enroll.Failed), string(enroll.Planned)},
 	reflect.TypeFor[enroll.KeyStore]():  {string(enroll.InFile), string(enroll.InTPM)},
-	reflect.TypeFor[enroll.ErrorKind](): {string(enroll.KindTemporary), string(enroll.KindPermanent), string(enroll.KindKeyRejected), string(enroll.KindClone), string(enroll.KindAgent)},
+	reflect.TypeFor[enroll.ErrorKind](): {string(enroll.KindTemporary), string(enroll.KindPermanent), string(enroll.KindKeyRejected), string(enroll.KindClone), string(enroll.KindState), string(enroll.KindAgent)},
 }
 
 // Who reads "status --json" relies on the published schema.

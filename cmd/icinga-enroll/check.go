@@ -188,7 +188,7 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 	}
 	e := s.LastError
 	switch {
-	case e != nil && (e.Kind == enroll.KindKeyRejected || e.Kind == enroll.KindClone):
+	case e != nil && (e.Kind == enroll.KindKeyRejected || e.Kind == enroll.KindClone || e.Kind == enroll.KindState):
 		raise(stateCritical, "%s", e.Message)
 	case s.Pending != nil && (s.State == enroll.Pending || e == nil):
 		raise(stateWarning, "waiting for approval since %s: icinga2 ca sign %s", s.Pending.Since.UTC().Format(time.DateTime), s.Pending.Fingerprint)

@@ -105,7 +105,7 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	}
 	row("name", "%s", orNone(s.Name))
 	row("state", "%s", standing(s))
-	row("registered", "%s", map[bool]string{true: "yes, host API key kept", false: "no host API key here"}[s.Registered])
+	row("registered", "%s", registration(s))
 	if s.KeyForgotten {
 		row("template key", "forgotten, as director.forget_template_key says")
 	}
@@ -128,6 +128,17 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	row("next step", "%s", s.NextStep)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func registration(s enroll.Status) string {
+	switch {
+	case s.LastError != nil && s.LastError.Kind == enroll.KindState:
+		return "not known, the state can't be read"
+	case s.Registered:
+		return "yes, host API key kept"
+	default:
+		return "no host API key here"
+	}
 }
 
 // keyOf says where the certificate's key is, and what is wrong with it.
