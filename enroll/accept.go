@@ -47,6 +47,8 @@ func (n *node) acceptMachine(ctx context.Context, from string) (outcome, error) 
 	switch {
 	case listErr != nil:
 		return outcome{}, listErr
+	case from != "" && len(there) == 0:
+		return outcome{}, fmt.Errorf("%q is not in quarantine: nothing is", from)
 	case from != "" && !slices.Contains(there, from):
 		return outcome{}, fmt.Errorf("%q is not in quarantine; there is: %s", from, strings.Join(there, ", "))
 	case from != "":

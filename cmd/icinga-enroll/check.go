@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,10 +158,11 @@ func serviceIsDead(ctx context.Context, in instance, dir string) (bool, error) {
 
 // judgeStatus is the plugin's whole judgement; the worst of all that is so counts.
 func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time.Time) verdict {
-	v := verdict{text: s.Name + ": "}
+	name := cmp.Or(s.Name, "this machine")
+	v := verdict{text: name + ": "}
 	raise := func(state int, format string, a ...any) {
 		if state > v.state {
-			v.state, v.text = state, s.Name+": "+fmt.Sprintf(format, a...)
+			v.state, v.text = state, name+": "+fmt.Sprintf(format, a...)
 		}
 	}
 	if bad != "" {

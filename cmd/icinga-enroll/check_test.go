@@ -80,6 +80,7 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 		"service dead":             {with(300 * day), "", true, stateCritical, "doesn't run"},
 		"waiting for approval":     {pending, "", false, stateWarning, "icinga2 ca sign abc"},
 		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, "", false, stateCritical, "no certificate"},
+		"no name yet":              {failing(enroll.Status{State: enroll.Failed}, enroll.KindTemporary, time.Hour), "", false, stateCritical, "this machine: no certificate"},
 		"service dead and 13 days": {with(13*day + time.Hour), "", true, stateCritical, "doesn't run"},
 	}
 	for what, tt := range tests {

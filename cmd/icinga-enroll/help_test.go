@@ -108,6 +108,9 @@ func violations(path string, s schema, value any) []string {
 		kind = "boolean"
 	case int:
 		kind = "integer"
+		if s.Minimum != nil && value < *s.Minimum || s.Maximum != nil && value > *s.Maximum {
+			found = append(found, fmt.Sprintf("%s: %d is too small or too great", path, value))
+		}
 	case []any:
 		kind = "array"
 		if len(value) < s.MinItems {
@@ -203,7 +206,7 @@ func TestSchemaJudgesAsTheProgram(t *testing.T) {
 	for _, bad := range []string{
 		"directors: {}", "directors:", "director: {urls: x}", "director: {deploy: perhaps}", "profile: client", "key: {type: dsa}", "log: text", "log: [text]",
 		"director: {url: icinga.example.com}", "director: {url: 'ftp://icinga.example.com/'}", "director: {url: 5}", "director: {proxy: nonsense}",
-		"first_run_splay: soon", "first_run_splay: '5'", "first_run_splay: ''", "host: {name: a b}", "host: {address: 'a b'}", "host: {address6: 192.0.2.1}", "host: {vars: role}", "host: {vars: [=web]}",
+		"first_run_splay: soon", "first_run_splay: '5'", "first_run_splay: 10", "first_run_splay: -10", "first_run_splay: -5m", "first_run_splay: ''", "host: {name: a b}", "host: {address: 'a b'}", "host: {address6: 192.0.2.1}", "host: {vars: role}", "host: {vars: [=web]}",
 		"host: {send: ipv4}", "host: {send: [ipv4]}", "ca: {ticket: gift}", "ca: {ticket: [none, gift]}", "ca: {ticket: []}",
 		"ca: {endpoints: '@host:1'}", "ca: {endpoints: ['a/b']}", "ca: {fingerprint: 'spki:12'}", "ca: {fingerprint: [x]}", "api: {address: 'host:5665'}",
 		"paths: {state: relative}", "paths: {certs: ''}", "agent: {config_dir: relative}", "agent: {listen: '5665'}", "agent: {zone: z, parents: [a b]}",

@@ -18,6 +18,8 @@ type schema struct {
 	Default     any               `json:"default,omitempty"`
 	WriteOnly   bool              `json:"writeOnly,omitempty"`
 	Pattern     string            `json:"pattern,omitempty"` // of a text; others aren't asked
+	Minimum     *int              `json:"minimum,omitempty"` // of a number; others aren't asked
+	Maximum     *int              `json:"maximum,omitempty"`
 	Items       *schema           `json:"items,omitempty"`
 	FirstItems  []schema          `json:"prefixItems,omitempty"`
 	MinItems    int               `json:"minItems,omitempty"`
@@ -97,6 +99,9 @@ func (s setting) schema(value any) schema {
 			made.Enum = append(choices, nil)
 		case regexp.MustCompile(s.form).MatchString("0"): // a text of digits is taken as it is written
 			made.Type = []string{"string", "integer", "null"}
+			if !regexp.MustCompile(s.form).MatchString("10") {
+				made.Minimum, made.Maximum = new(int), new(int)
+			}
 		}
 	}
 	return made

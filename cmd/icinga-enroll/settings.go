@@ -25,7 +25,7 @@ import (
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
 	Profile       string `koanf:"profile" oneof:"agent api-client" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
-	FirstRunSplay string `koanf:"first_run_splay" form:"^[+-]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)$" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
+	FirstRunSplay string `koanf:"first_run_splay" form:"^[+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)$" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
 	ClonePolicy   string `koanf:"clone_policy" oneof:"reenroll stop" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
 	Director      struct {
 		URL               string `koanf:"url" form:"^$|^[Hh][Tt][Tt][Pp][Ss]?://[^?#]+$" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
