@@ -43,6 +43,7 @@ LAB     := testdata/lab/lab
 INLAB    = ENROLL_LAB="$$(dirname "$$($(LAB) env)")/lab.json"
 
 export CGO_ENABLED ?= 0
+# packaging/build reads the next two here, too.
 # No server here is asked in HTTP/2: without it the program is half a megabyte smaller.
 export GOFLAGS ?= -tags=nethttpomithttp2
 # Functions on 16 bytes, as C compilers have them, instead of 32: a percent less.
