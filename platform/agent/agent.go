@@ -72,7 +72,8 @@ func (a Agent) Reload(ctx context.Context) error {
 }
 
 // Start has the machine's own agent started now and at every boot. One that
-// somebody has masked isn't started, which is no error.
+// somebody has masked isn't started, nor is one before the machine boots, which
+// is no error.
 func (a Agent) Start(ctx context.Context) (started bool, err error) {
 	err = service.Enable(ctx, serviceName)
 	if errors.Is(err, service.ErrMasked) {
@@ -80,6 +81,9 @@ func (a Agent) Start(ctx context.Context) (started bool, err error) {
 	}
 	if err == nil {
 		err = service.Start(ctx, serviceName)
+	}
+	if errors.Is(err, service.ErrNotBooted) {
+		return false, nil
 	}
 	return err == nil, err
 }

@@ -124,6 +124,10 @@ func Reload(ctx context.Context, name string) error {
 // ErrMasked says that somebody has seen to it that a service can't be started.
 var ErrMasked = errors.New("it is masked: somebody wants it not to be started (systemctl unmask undoes that)")
 
+// ErrNotBooted says that the service manager doesn't run here: this is a folder
+// that will be a machine, or a container without one.
+var ErrNotBooted = errors.New("systemd doesn't run here; it will start the service when this machine boots")
+
 // Enable has a service started at every boot. The error may be [ErrMasked].
 func Enable(ctx context.Context, name string) error {
 	if err := thisSystem().enable(ctx, name); err != nil {

@@ -120,7 +120,7 @@ func (s systemd) reread(ctx context.Context) error {
 
 func (s systemd) control(ctx context.Context, name, action string) error {
 	if !s.booted {
-		return errors.New("systemd doesn't run here; it will start the service when this machine boots")
+		return ErrNotBooted
 	}
 	if err := systemctl(ctx, action, unitName(name)); err != nil {
 		return fmt.Errorf("%w (journalctl -u %s tells more)", err, name)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,5 +101,12 @@ func TestReadState(t *testing.T) {
 	}
 	if state, err := readState(""); err == nil {
 		t.Errorf("no answer is %v", state)
+	}
+}
+
+// Who makes an image needs to tell that nothing can be started from a failure.
+func TestAnImageStartsNothing(t *testing.T) {
+	if err := (systemd{}).control(t.Context(), "icinga2", "start"); !errors.Is(err, ErrNotBooted) {
+		t.Errorf("error is %v", err)
 	}
 }
