@@ -59,7 +59,7 @@ func seal(cmd *cobra.Command, yes bool) error {
 	if err := e.Seal(cmd.Context()); err != nil {
 		return err
 	}
-	if err := startAtBoot(cmd); err != nil {
+	if err := startAtBoot(cmd, lines.observe); err != nil {
 		return fmt.Errorf("it is sealed, but its service isn't started at boot: %w", err)
 	}
 	return checkSeal(cmd)
@@ -67,7 +67,7 @@ func seal(cmd *cobra.Command, yes bool) error {
 
 // startAtBoot enables the service, and installs it where it isn't. What the
 // configuration lacks yet may come with the first boot.
-func startAtBoot(cmd *cobra.Command) error {
+func startAtBoot(cmd *cobra.Command, observe func(enroll.Step)) error {
 	c, err := load(cmd.Flags())
 	if err != nil {
 		return err
@@ -79,7 +79,15 @@ func startAtBoot(cmd *cobra.Command) error {
 	case state == service.NotInstalled:
 		return c.install(cmd)
 	}
-	return service.Enable(cmd.Context(), c.instance.service)
+	before, err := service.Enabled(cmd.Context(), c.instance.service)
+	if err != nil || before {
+		return err
+	}
+	if err := service.Enable(cmd.Context(), c.instance.service); err != nil {
+		return err
+	}
+	observe(enroll.Step{Name: "service", Changed: true, Text: c.instance.service + " is started at boot from now on: it enrols each machine made of this image, which a timer doesn't"})
+	return nil
 }
 
 func checkSeal(cmd *cobra.Command) error {
