@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -191,7 +192,7 @@ func (c Config) complete() (Config, error) {
 		return c, err
 	}
 	if c.Executable == "" {
-		self, err := os.Executable()
+		self, err := ownPath()
 		if err != nil {
 			return c, fmt.Errorf("where this program is: %w", err)
 		}
@@ -208,6 +209,19 @@ func (c Config) complete() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// ownPath is where this program is. Linux tells it in /proc, which isn't in every
+// folder that a package is installed in to be a machine: then it is what was called.
+func ownPath() (string, error) {
+	path, err := os.Executable()
+	if err == nil {
+		return path, nil
+	}
+	if path, err = exec.LookPath(os.Args[0]); err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 func checkName(name string) error {
