@@ -56,10 +56,10 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case s.State == enroll.Pending:
+	switch s.State {
+	case enroll.Pending:
 		return coded{errSaid, exitPending}
-	case s.State == enroll.Enrolled:
+	case enroll.Enrolled:
 		return nil
 	default:
 		return coded{errSaid, exitFailed}
