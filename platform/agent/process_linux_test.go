@@ -10,9 +10,16 @@ import (
 	"testing"
 )
 
-// sleeper starts a process of this name; its last line comes when it has got a
-// hangup.
-func sleeper(t *testing.T, name string, args ...string) *exec.Cmd {
+// sleeping is a process that prints every line that it gets, and "hangup" when it
+// has got that signal.
+type sleeping struct {
+	*exec.Cmd
+	in  io.WriteCloser
+	out io.Reader
+}
+
+// sleeper starts one of this name.
+func sleeper(t *testing.T, name string, args ...string) sleeping {
 	t.Helper()
 	script := `trap 'echo hangup' HUP; echo ready; while read -r line; do echo "$line"; done`
 	cmd := exec.Command("/bin/bash", append([]string{"-c", script}, args...)...)
@@ -23,12 +30,8 @@ func sleeper(t *testing.T, name string, args ...string) *exec.Cmd {
 	must(t, err, cmd.Start())
 	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
 	wait(t, out, "ready\n")
-	cmd.Stdin = nil
-	outputs[cmd] = out
-	return cmd
+	return sleeping{cmd, in, out}
 }
-
-var outputs = map[*exec.Cmd]io.Reader{}
 
 func wait(t *testing.T, r io.Reader, want string) {
 	t.Helper()
@@ -68,7 +71,10 @@ func TestHangUp(t *testing.T) {
 	}
 	cmd := sleeper(t, "icinga2")
 	must(t, os.WriteFile(file, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600), hangUp(file))
-	wait(t, outputs[cmd], "hangup\n")
+	// A shell that has got the signal just before it reads looks at it once it has read.
+	_, err := io.WriteString(cmd.in, "go on\n")
+	must(t, err)
+	wait(t, cmd.out, "hangup\ngo on\n")
 	if err := syscall.Kill(cmd.Process.Pid, 0); err != nil {
 		t.Errorf("the process is gone: %v", err)
 	}
