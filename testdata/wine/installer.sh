@@ -40,7 +40,7 @@ nothing_there() {
 
 has_version() {
 	expect 0 installed version
-	[[ $said = "icinga-enroll $1,"* ]] || fail "not version $1: $said"
+	[[ $said = "icinga-enroll $1"[,\ ]* ]] || fail "not version $1: $said"
 }
 
 without_configuration() {
