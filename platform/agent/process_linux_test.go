@@ -1,36 +1,57 @@
 package agent
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 )
 
-// sleeping is a process that prints every line that it gets, and "hangup" when it
-// has got that signal.
+func TestMain(m *testing.M) {
+	if os.Getenv("SLEEPER_TEST") != "" {
+		sleep()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sleep says when it has got a hangup, until its input ends.
+func sleep() {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			fmt.Println("hangup")
+		}
+	}()
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// sleeping is a process that sleeps.
 type sleeping struct {
 	*exec.Cmd
-	in  io.WriteCloser
 	out io.Reader
 }
 
-// sleeper starts one of this name.
+// sleeper starts one of this name: this test's own program.
 func sleeper(t *testing.T, name string, args ...string) sleeping {
 	t.Helper()
-	script := `trap 'echo hangup' HUP; echo ready; while read -r line; do echo "$line"; done`
-	cmd := exec.Command("/bin/bash", append([]string{"-c", script}, args...)...)
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = name
+	cmd.Env = append(os.Environ(), "SLEEPER_TEST=1")
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
 	must(t, err, cmd.Start())
 	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
 	wait(t, out, "ready\n")
-	return sleeping{cmd, in, out}
+	return sleeping{cmd, out}
 }
 
 func wait(t *testing.T, r io.Reader, want string) {
@@ -71,10 +92,7 @@ func TestHangUp(t *testing.T) {
 	}
 	cmd := sleeper(t, "icinga2")
 	must(t, os.WriteFile(file, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600), hangUp(file))
-	// A shell that has got the signal just before it reads looks at it once it has read.
-	_, err := io.WriteString(cmd.in, "go on\n")
-	must(t, err)
-	wait(t, cmd.out, "hangup\ngo on\n")
+	wait(t, cmd.out, "hangup\n")
 	if err := syscall.Kill(cmd.Process.Pid, 0); err != nil {
 		t.Errorf("the process is gone: %v", err)
 	}
