@@ -59,7 +59,7 @@ demo:
 
 test:
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 check: tidy lint race cross
 
@@ -68,7 +68,7 @@ tidy:
 	$(GO) mod verify
 
 race:
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 lint:
 	@$(LINT) version 2>/dev/null | grep -qF '$(LINTVER:v%=%)' || \
@@ -92,7 +92,7 @@ lab-down:
 # One package at a time: some tests break the lab for a moment.
 e2e: lab
 	$(LAB) satellite up
-	$(INLAB) $(GO) test -tags e2e -count=1 -p 1 ./...
+	$(INLAB) $(GO) test -tags e2e -count=1 -p 1 -timeout 30m ./...
 
 # Most of them wait at once for servers that say nothing.
 faults: lab
