@@ -90,6 +90,7 @@ func runScripts(t *testing.T, dir string, cmds map[string]func(*testscript.TestS
 				Cmds:      cmds,
 				Condition: condition,
 				Setup: func(env *testscript.Env) error {
+					env.Setenv("GORACE", "atexit_sleep_ms=0") // under the race detector each program would wait a second at its end
 					env.Values[keyScript] = &script{audit: audit, dir: env.WorkDir}
 					env.Defer(func() { audit.searchFiles(env.WorkDir) })
 					return nil
