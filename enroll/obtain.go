@@ -104,8 +104,8 @@ func (n *node) renewKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c := issued.Certificate; c != nil && !c.NotAfter.After(n.pair.cert.NotAfter) {
-		return fmt.Errorf("what the CA sent isn't used: it ends on %s, no later than the certificate in use", c.NotAfter.UTC().Format(time.DateTime))
+	if c := issued.Certificate; c != nil && !c.NotAfter.After(n.pair.cert.NotAfter) && n.Now().Before(c.NotAfter) {
+		return n.unused(fmt.Errorf("it ends on %s, no later than the certificate in use", c.NotAfter.UTC().Format(time.DateTime)))
 	}
 	return n.accept(n.pair.key, issued, reasonRenewed)
 }
@@ -130,11 +130,16 @@ func (n *node) adviseRenamed() string {
 	return fmt.Sprintf("Most likely the host was renamed in the Director. Either rename it back to %s there, then icinga-enroll once. Or take over the new name: stop the service, move %s away, set host.name to the new name (or the hostname, where that says it), drop the host's self-service API key in the Director, then icinga-enroll once", n.name, n.StateDir)
 }
 
+// unused says who has sent what err is wrong with.
+func (n *node) unused(err error) error {
+	return fmt.Errorf("what %s at %s sent isn't used, and what is here stays as it was; Icinga's log there may say more: %w", n.state.EnrolledAt.Name, n.state.EnrolledAt.Address, err)
+}
+
 // accept verifies what came back and puts it in place.
 func (n *node) accept(key crypto.Signer, issued pki.Issued, reason string) error {
 	signer, err := n.trust().VerifyIssued(issued, key.Public(), n.name, n.Now())
 	if err != nil {
-		return fmt.Errorf("what %s at %s sent isn't used, and what is here stays as it was; Icinga's log there may say more: %w", n.state.EnrolledAt.Name, n.state.EnrolledAt.Address, err)
+		return n.unused(err)
 	}
 	ca, err := n.rememberCA(signer, issued)
 	if err != nil {

@@ -48,7 +48,7 @@ var phases = []phase{
 	{name: "new key, ticket", from: 2, call: "ticket", begin: enrolled, verb: rekey, registered: true, requested: true},
 	{name: "new key, certificate", atMaster: true, from: 1, begin: enrolled, verb: rekey, registered: true, requested: true},
 	{name: "REST, look", from: 2, call: "GET host", user: true, requested: true},
-	{name: "REST, host", from: 5, call: "POST host", user: true, requested: true},
+	{name: "REST, host", from: 6, call: "POST host", user: true, requested: true},
 }
 
 // faults are those that can happen there: before a request is sent there is
