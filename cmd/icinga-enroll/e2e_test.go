@@ -3,7 +3,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,13 +13,15 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"icinga-enroll/testdata/campaign"
 )
 
 const labProgram = "../../testdata/lab/lab"
 
 // TestLab runs the program against the real Icinga 2 and Director of the lab.
 func TestLab(t *testing.T) {
-	lab := readLab(t)
+	lab := campaign.OpenLab(t)
 	program, err := filepath.Abs(labProgram)
 	if err != nil {
 		t.Fatal(err)
@@ -42,48 +43,21 @@ func TestLab(t *testing.T) {
 	})
 }
 
-func readLab(t *testing.T) map[string]string {
-	data, err := os.ReadFile(os.Getenv("ENROLL_LAB"))
-	if err != nil {
-		t.Fatalf("ENROLL_LAB must name the lab.json of a running lab (make e2e sets it): %v", err)
-	}
-	var lab map[string]string
-	if err := json.Unmarshal(data, &lab); err != nil {
-		t.Fatal(err)
-	}
-	return lab
-}
-
 // node NAME gives the script all values of the lab, $NAME as a name that no
 // other run has, $PIN, and config.yml for it.
-func cmdNode(ts *testscript.TestScript, lab map[string]string, program string, args []string) {
+func cmdNode(ts *testscript.TestScript, lab campaign.Lab, program string, args []string) {
 	s := scriptOf(ts)
-	for key, value := range lab {
-		ts.Setenv(key, value)
-	}
-	name := fmt.Sprintf("%s-%s.example.com", args[0], strings.ToLower(rand.Text()[:8]))
+	name := campaign.NewName(args[0])
 	ts.Setenv("NAME", name)
 	ts.Setenv("LAB", program)
-	ts.Setenv("PIN", "spki:"+lab["LAB_CA_SPKI"])
-	config := fmt.Sprintf(`director:
-  url: %s
-  template_key_file: %s
-  ca_file: %s
-host:
-  name: %s
-ca:
-  fingerprint: spki:%s
-paths:
-  state: %[6]s/state
-  certs: %[6]s/certs
-`, lab["LAB_DIRECTOR_URL"], filepath.Join(s.dir, "template-key"), lab["LAB_DIRECTOR_CA_FILE"], name, lab["LAB_CA_SPKI"], s.dir)
-	ts.Check(os.WriteFile(filepath.Join(s.dir, "config.yml"), []byte(config), 0o600))
-	ts.Check(os.WriteFile(filepath.Join(s.dir, "template-key"), []byte(lab["LAB_TEMPLATE_KEY"]), 0o600))
-	s.audit.secret(templateKey, lab["LAB_TEMPLATE_KEY"])
+	ts.Setenv("PIN", "spki:"+lab.Values["LAB_CA_SPKI"])
+	ts.Check(os.WriteFile(filepath.Join(s.dir, "config.yml"), []byte(lab.Config(ts, s.dir, name)), 0o600))
+	s.audit.secret(templateKey, lab.Values["LAB_TEMPLATE_KEY"])
 	own, err := exec.Command(program, "ticket", name).Output()
 	ts.Check(err)
 	s.audit.secret(ticket, strings.TrimSpace(string(own)))
-	for key, value := range lab {
+	for key, value := range lab.Values {
+		ts.Setenv(key, value)
 		if strings.HasSuffix(key, "_PASSWORD") {
 			s.audit.secret(password, value)
 		}

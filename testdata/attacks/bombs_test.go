@@ -161,20 +161,9 @@ func TestTooMuchFromTheProxy(t *testing.T) {
 	} {
 		a.try(t, name, func(t *testing.T) {
 			s := servers(t, nil)
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			must(t, err)
-			t.Cleanup(func() { _ = l.Close() })
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					go func() { defer conn.Close(); _, _ = conn.Read(make([]byte, 4096)); answer(conn) }()
-				}
-			}()
+			proxy := listen(t, func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)); answer(conn) })
 			m := newMachine(t, s)
-			m.Env = append(m.Env, "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+l.Addr().String())
+			m.Env = append(m.Env, "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+proxy)
 			r := m.refused(t, "once")
 			bounded(t, r)
 			plainText(t, r)

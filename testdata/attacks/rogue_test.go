@@ -20,24 +20,14 @@ import (
 // pinned CA, and answers a request for a certificate as answer does.
 func rogue(t testing.TB, identity tls.Certificate, answer func(conn net.Conn, asked *x509.Certificate)) (address string) {
 	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{identity}, MinVersion: tls.VersionTLS12})
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if asked := readRequest(bufio.NewReader(conn)); asked != nil {
-					answer(conn, asked)
-				}
-			}()
+	config := &tls.Config{Certificates: []tls.Certificate{identity}, MinVersion: tls.VersionTLS12}
+	return listen(t, func(raw net.Conn) {
+		conn := tls.Server(raw, config)
+		if asked := readRequest(bufio.NewReader(conn)); asked != nil {
+			answer(conn, asked)
 		}
-	}()
-	return l.Addr().String()
+		_ = conn.Close()
+	})
 }
 
 // readRequest returns nil for what is no request for a certificate.

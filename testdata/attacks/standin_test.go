@@ -100,33 +100,20 @@ func TestManBeforeTheDirector(t *testing.T) {
 // newDiversion is a proxy that connects to another place than it is asked for.
 func newDiversion(t *testing.T, to string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				if _, err := http.ReadRequest(r); err != nil {
-					return
-				}
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
-				server, err := net.Dial("tcp", to)
-				if err != nil {
-					return
-				}
-				defer server.Close()
-				go func() { _, _ = io.Copy(conn, server) }()
-				_, _ = io.Copy(server, r)
-			}()
+	return listen(t, func(conn net.Conn) {
+		r := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(r); err != nil {
+			return
 		}
-	}()
-	return l.Addr().String()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		server, err := net.Dial("tcp", to)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		go func() { _, _ = io.Copy(conn, server) }()
+		_, _ = io.Copy(server, r)
+	})
 }
 
 // directedTo has the Director's address lead to another server, which counts the

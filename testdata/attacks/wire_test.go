@@ -25,9 +25,9 @@ import (
 // tap passes on all that comes, and keeps it: a switch that is listened to, or,
 // asked by CONNECT, a proxy.
 type tap struct {
-	listener net.Listener
-	to       string // "": a proxy, it is asked where to
-	asked    int    // how often
+	addr  string
+	to    string // "": a proxy, it is asked where to
+	asked int    // how often
 
 	mu   sync.Mutex
 	seen bytes.Buffer
@@ -35,23 +35,10 @@ type tap struct {
 
 func newTap(t *testing.T, to string) *tap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	tap := &tap{listener: l, to: to}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go tap.serve(conn)
-		}
-	}()
+	tap := &tap{to: to}
+	tap.addr = listen(t, tap.serve)
 	return tap
 }
-
-func (p *tap) addr() string { return p.listener.Addr().String() }
 
 func (p *tap) Write(b []byte) (int, error) {
 	p.mu.Lock()
@@ -60,7 +47,6 @@ func (p *tap) Write(b []byte) (int, error) {
 }
 
 func (p *tap) serve(client net.Conn) {
-	defer client.Close()
 	r := bufio.NewReader(io.TeeReader(client, p))
 	to := p.to
 	if to == "" {
@@ -153,9 +139,9 @@ func TestListeners(t *testing.T) {
 				s.Director.SetUser(selfservicetest.User{Name: "web", Password: password})
 				s.Master.AddAPIUser(pkitest.APIUser{Name: "api", Password: password, Permissions: []string{"actions/generate-ticket"}})
 				master, proxy := newTap(t, s.Master.Addr()), newTap(t, "")
-				parents(s, master.addr())
+				parents(s, master.addr)
 				m := newMachine(t, s)
-				m.Env = append(append(m.Env, "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+proxy.addr()), way.env...)
+				m.Env = append(append(m.Env, "ICINGA_ENROLL_DIRECTOR_PROXY=http://"+proxy.addr), way.env...)
 				secrets := map[string]string{}
 				for _, args := range way.runs {
 					if r := m.Run(t, args...); r.Code != 0 && args[0] != "verify" && args[0] != "renew" {

@@ -67,13 +67,17 @@ func (l Lab) Do(t testing.TB, args ...string) string {
 	return string(out)
 }
 
+// failer is a test, or a script of testscript.
+type failer interface {
+	Fatalf(format string, args ...any)
+}
+
 // Config is a configuration for a node of that name in dir, where its template
 // key is written, too. It can be followed by further settings of other groups.
-func (l Lab) Config(t testing.TB, dir, name string) string {
-	t.Helper()
+func (l Lab) Config(t failer, dir, name string) string {
 	key := filepath.Join(dir, "template-key")
 	if err := os.WriteFile(key, []byte(l.Values["LAB_TEMPLATE_KEY"]), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	return fmt.Sprintf(`director:
   url: %s
