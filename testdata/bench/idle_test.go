@@ -18,8 +18,9 @@ import (
 
 var idle = flag.Duration("idle", 0, "how long the daemon is left alone; 0: it is not measured")
 
-// TestIdle says what it costs to wait for the next renewal: the daemon beside
-// an Icinga 2 that has nothing to check either, the lab's satellite.
+// TestIdle says what it costs to wait for the next renewal: the daemon beside the
+// one of step, whose work is the same, and beside an Icinga 2 that has nothing to
+// check either, the lab's satellite.
 func TestIdle(t *testing.T) {
 	if *idle == 0 {
 		return
@@ -29,7 +30,8 @@ func TestIdle(t *testing.T) {
 		name string
 		pids []string
 	}{
-		{"`icinga-enroll run`, enrolled", []string{daemon(t, node(t, lab, build(t)))}},
+		{"`icinga-enroll run`, enrolled", []string{waiting(t, node(t, lab, build(t)).Command(t.Context(), "run"), "certificate: enrolled")}},
+		{"`step ca renew --daemon`", []string{waiting(t, step(t), "first renewal in")}},
 		{"`icinga2 daemon`, a satellite without checks", family(t, lab.Values["LAB_SATELLITE_PID"])},
 	}
 	before := make([]load, len(processes))
@@ -50,14 +52,15 @@ func TestIdle(t *testing.T) {
 	write(t, "waiting.md", text)
 }
 
-// daemon starts the service's work, and returns its process once it has enrolled.
-func daemon(t *testing.T, n *campaign.Node) string {
+// waiting starts a daemon, and returns its process once it has logged that it
+// has nothing more to do.
+func waiting(t *testing.T, cmd *exec.Cmd, says string) (pid string) {
 	t.Helper()
-	cmd := n.Command(t.Context(), "run")
-	log, err := cmd.StderrPipe()
+	log, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.Stderr = cmd.Stdout
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -68,12 +71,33 @@ func daemon(t *testing.T, n *campaign.Node) string {
 	defer stop()
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), "certificate: enrolled") {
+		if strings.Contains(lines.Text(), says) {
 			return strconv.Itoa(cmd.Process.Pid)
 		}
 	}
-	t.Fatal("the daemon has not enrolled")
+	t.Fatalf("%s has not said %q", cmd, says)
 	return ""
+}
+
+// step is step's daemon, with a certificate that isn't due: it asks no CA yet.
+func step(t *testing.T) *exec.Cmd {
+	t.Helper()
+	dir := t.TempDir()
+	command := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), "step", args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "STEPPATH="+dir)
+		return cmd
+	}
+	for _, args := range [][]string{
+		{"--profile", "root-ca", "root", "ca.crt", "ca.key"},
+		{"--ca", "ca.crt", "--ca-key", "ca.key", "--not-after", "720h", "node", "node.crt", "node.key"},
+	} {
+		args = append([]string{"certificate", "create", "--no-password", "--insecure"}, args...)
+		if out, err := command(args...).CombinedOutput(); err != nil {
+			t.Fatalf("step, which make bench installs: %v\n%s", err, out)
+		}
+	}
+	return command("ca", "renew", "--daemon", "--ca-url", "https://127.0.0.1:1", "--root", "ca.crt", "node.crt", "node.key")
 }
 
 // family is the process and its children, as Icinga's umbrella has them.
