@@ -63,6 +63,8 @@ PHP_FPM_SOCKET=$LAB_DIR/run/php-fpm.sock
 php_start() {
 	local program
 	changed=0
+	# shellcheck disable=SC2034 # the template uses it
+	PHP_WORKERS=${LAB_PHP_WORKERS:-16}
 	render director/php-fpm.conf "$LAB_DIR/director/php-fpm.conf"
 	((changed == 0)) || stop_process php-fpm
 	process_alive php-fpm && return
