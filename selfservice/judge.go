@@ -212,7 +212,7 @@ const (
 	adviceLost = "The Director may have registered the host all the same, and gives its key only once. " +
 		"If the host is there: open it in the Director, tab \"Agent\", and press \"Drop Self Service API key\"; " +
 		"without that it cannot be registered again."
-	adviceRegistered = "Its key is known only to who registered it. To register it anew: open the host in the Director, " +
+	adviceRegistered = "Its key is known only to who registered it. If that is another machine, give this one a name of its own. To register it anew: open the host in the Director, " +
 		"tab \"Agent\", and press \"Drop Self Service API key\"; an agent that still uses the old key loses access."
 	adviceKey = "A template key is shown in the Director on the host template's tab \"Agent\"; a host's own key registers nothing. " +
 		"If this host's own key was refused, somebody dropped it or deleted the host."

@@ -60,6 +60,7 @@ type daemon struct {
 	done     func() // of the enroller
 	hangUp   chan os.Signal
 
+	name     string // this machine's, when a round was last begun for it
 	hadAgent bool // the agent's folder was there when this began
 	end      context.CancelCauseFunc
 	lost     func() error // says so where the state folder isn't the one any more that it began with
@@ -101,6 +102,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	defer hold.Release()
 	d.lost = hold.Lost
+	d.name, _ = platform.Hostname()
 	_, err = os.Stat(d.config.agentConfig())
 	d.hadAgent = err == nil
 	ctx, d.end = context.WithCancelCause(ctx)
@@ -116,7 +118,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	loop := renew.Loop{
 		First: d.firstRun(ctx), Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
 		Wake: d.hangUp, OnWake: d.reload,
-		Tick: func() { d.tell(d.notify.Watchdog); d.guard() },
+		Tick: func() { d.tell(d.notify.Watchdog); d.guard(); d.renamed() },
 	}
 	err = loop.Run(ctx)
 	d.tell(d.notify.Stopping)
@@ -164,6 +166,22 @@ var errLost = errors.New("the state folder is not the one any more that this ser
 func (d *daemon) guard() {
 	if err := d.lost(); err != nil {
 		d.end(fmt.Errorf("%w: %w", errLost, err))
+	}
+}
+
+// renamed has a round at once when this machine has got another name: a copy that
+// had its original's waits for that alone, and whatever is first to be mended
+// otherwise is tried but every few hours.
+func (d *daemon) renamed() {
+	name, err := platform.Hostname()
+	if err != nil || name == d.name {
+		return
+	}
+	d.log.Info("this machine has another name", "before", d.name, "now", name)
+	d.name = name
+	select {
+	case d.hangUp <- syscall.SIGHUP:
+	default: // a round is due anyway
 	}
 }
 

@@ -96,3 +96,22 @@ paths:
 		t.Error("it goes on")
 	}
 }
+
+// A machine that gets its name while the service waits for hours is enrolled then.
+func TestDaemonNoticesAnotherName(t *testing.T) {
+	name, err := platform.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{log: hclog.NewNullLogger(), name: name, hangUp: make(chan os.Signal, 1)}
+	d.renamed()
+	if len(d.hangUp) != 0 {
+		t.Error("the same name is another one")
+	}
+	d.name = "golden.example.com"
+	d.renamed()
+	d.renamed()
+	if len(d.hangUp) != 1 || d.name != name {
+		t.Errorf("%d rounds are due for %s", len(d.hangUp), d.name)
+	}
+}
