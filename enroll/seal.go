@@ -95,6 +95,18 @@ func (n *node) markSealed(context.Context) (outcome, error) {
 	return changed("the next run enrols as the machine that it is on then")
 }
 
+// IsSealed reports whether the machine with that state folder is an image that
+// has not run yet. Where this account may not look there, it isn't.
+func IsSealed(stateDir string) bool {
+	dir, err := platform.OpenDir(stateDir)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dir.Close() }()
+	_, _, err = dir.Attributes(sealedFile)
+	return err == nil
+}
+
 // unseal tells of the first run of an image.
 func (n *node) unseal(context.Context) (outcome, error) {
 	date, err := n.dir.ReadFile(sealedFile)
@@ -119,7 +131,7 @@ func (e *Enroller) Unfit(ctx context.Context) (reasons []string, err error) {
 	}
 	defer n.close()
 	unfit := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
-	if n.Name != "" {
+	if n.Name != "" && !n.APIClient { // that has no other name to go by
 		unfit("host.name is %s: every machine made of this image would be that; take it out of the configuration", n.Name)
 	}
 	if !n.HostKey.IsZero() {

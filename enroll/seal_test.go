@@ -42,10 +42,13 @@ func TestAnImageInheritsNothing(t *testing.T) {
 	if reasons, err := n.Unfit(t.Context()); err != nil || len(reasons) != 0 {
 		t.Errorf("unfit: %q, %v", reasons, err)
 	}
+	if !enroll.IsSealed(n.state("")) {
+		t.Error("it doesn't know that it is an image")
+	}
 	// Its copies are no clones of it.
 	id.Hardware, id.MachineID, id.Kind = "another", "another", machine.Virtual
 	r := n.mustEnsure(t)
-	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Name == "sealed" }) || exists(n.state("sealed")) {
+	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Name == "sealed" }) || enroll.IsSealed(n.state("")) {
 		t.Errorf("%+v", r.Steps)
 	}
 }

@@ -25,6 +25,9 @@ func asItIs(s enroll.Status, now time.Time) (_ enroll.Status, bad string) {
 	if bad = lookAgain(&c); bad == "" {
 		bad = lookAtKey(c.File)
 	}
+	if bad == "" {
+		bad = lookAtCA(filepath.Join(filepath.Dir(c.File), "ca.crt"))
+	}
 	if bad == "" && now.After(c.NotAfter) {
 		bad = "the certificate has expired"
 	}
@@ -54,6 +57,18 @@ func lookAtKey(certificate string) (bad string) {
 		return "the file " + file + " holds the key of another certificate than the one beside it"
 	}
 	return ""
+}
+
+// lookAtCA says what is wrong with the file without which an agent doesn't start.
+func lookAtCA(file string) (bad string) {
+	_, err := readCertificates(file)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrPermission):
+		return ""
+	case errors.Is(err, fs.ErrNotExist):
+		return "the CA's certificate " + file + " is gone, and the Icinga agent doesn't start without it"
+	}
+	return "the CA's certificate " + file + " can't be read: " + err.Error()
 }
 
 // isOwnFolder reports whether the folder is this account's. Windows keeps rights

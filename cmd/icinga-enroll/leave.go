@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/platform/service"
 )
 
 func newLeave() *cobra.Command {
@@ -66,14 +67,25 @@ func leave(cmd *cobra.Command, o enroll.LeaveOptions, yes bool) error {
 			return err
 		}
 	}
-	return e.Leave(cmd.Context(), o)
+	if err := e.Leave(cmd.Context(), o); err != nil {
+		return err
+	}
+	warnOfReturn(cmd, lines.observe)
+	return nil
+}
+
+// warnOfReturn says that the machine comes back by itself. To switch its service
+// off is the operator's choice: a machine that is shut down leaves by a unit.
+func warnOfReturn(cmd *cobra.Command, observe func(enroll.Step)) {
+	name := instanceOf(cmd.Flags()).service
+	if enabled, err := service.Enabled(cmd.Context(), name); err != nil || !enabled {
+		return // no service manager, no service
+	}
+	observe(enroll.Step{Name: "service", Warning: true, Text: name + " is started at boot, and enrols this machine again: icinga-enroll service uninstall"})
 }
 
 // askToLeave is an error unless somebody says yes.
 func askToLeave(cmd *cobra.Command, e *enroll.Enroller, o enroll.LeaveOptions) error {
-	if !onTerminal() {
-		return usage("there is no terminal to ask on whether this machine shall leave: add --yes")
-	}
 	what := "this machine's key, certificate and state (" + e.StateDir + ")"
 	if e.Controller != nil && !o.Local && !e.APIClient {
 		what = "this machine's host in the Director, and " + what
@@ -85,6 +97,9 @@ func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
 // confirm is an error unless somebody says yes.
 func confirm(cmd *cobra.Command, what string) error {
+	if !onTerminal() {
+		return usage("there is no terminal to ask on whether to remove %s: add --yes", what)
+	}
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "Remove %s? [y/N] ", what); err != nil {
 		return err
 	}

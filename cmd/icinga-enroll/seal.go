@@ -37,7 +37,7 @@ in common that they must not. Exit code 0: it is fit; 1: it isn't.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "only tell whether this machine is fit to be an image")
-	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask; nobody is asked where there is no terminal")
+	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask; needed where there is no terminal to ask on")
 	cmd.MarkFlagsMutuallyExclusive("check", "yes")
 	addSettings(cmd.Flags())
 	return cmd
@@ -51,7 +51,7 @@ func seal(cmd *cobra.Command, yes bool) error {
 		return err
 	}
 	defer done()
-	if !yes && onTerminal() {
+	if !yes {
 		if err := confirm(cmd, "this machine's key, certificate and state ("+e.StateDir+")"); err != nil {
 			return err
 		}
@@ -108,7 +108,21 @@ func checkSeal(cmd *cobra.Command) error {
 	if len(reasons) > 0 {
 		return errors.New("this machine isn't fit to be an image")
 	}
+	if lacks := unready(cmd); lacks != nil {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "! fit         to be an image, but no machine made of it enrols before it is given what is missing here: "+oneLine(lacks.Error()))
+		return err
+	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), "= fit         to be an image: each machine made of it enrols as itself")
+	return err
+}
+
+// unready says why a run would not begin with this configuration. That is no
+// defect of an image: a cloud's tools may write it at the first boot.
+func unready(cmd *cobra.Command) error {
+	_, done, err := newEnroller(cmd, nil)
+	if err == nil {
+		done()
+	}
 	return err
 }
 

@@ -40,6 +40,9 @@ func status(cmd *cobra.Command, asJSON bool) error {
 	if left := enroll.LeftBehind(dir); errors.Is(err, fs.ErrNotExist) && len(left) > 0 {
 		return fmt.Errorf("this machine has left, and the Director may still have its host %s: icinga-enroll leave with director.user deletes it, or somebody does it there", strings.Join(left, " and "))
 	}
+	if errors.Is(err, fs.ErrNotExist) && enroll.IsSealed(dir) {
+		return errors.New("this machine was sealed, to be an image: the service enrols what is made of it at its first boot, and icinga-enroll once this machine itself")
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("this machine isn't enrolled: there is no status in %s. Run icinga-enroll once", dir)
 	}
@@ -91,7 +94,7 @@ func broken(s enroll.Status, bad string) enroll.Status {
 		return s
 	}
 	s.State = enroll.Failed
-	s.NextStep = "icinga-enroll once asks for another certificate, icinga-enroll import takes one that was signed by hand"
+	s.NextStep = "icinga-enroll once puts it right, if need be by another certificate; icinga-enroll import takes one that was signed by hand"
 	if time.Now().Before(s.Certificate.NotAfter) {
 		s.NextStep = "bring the files back as they were; or " + s.NextStep
 	}
