@@ -106,7 +106,7 @@ func (e *Enroller) inForce(ctx context.Context) (*node, error) {
 		return nil, err
 	}
 	err = n.walk(ctx, []step{
-		{name: "machine", do: n.sameMachine},
+		{name: "machine", do: n.stillSameMachine},
 		{name: "identity", do: n.ownName},
 		{name: "certificate", do: n.verifyCertificate},
 	})

@@ -116,7 +116,7 @@ func (n *node) leave(ctx context.Context, o LeaveOptions) (err error) {
 		return err
 	}
 	return n.walk(ctx, []step{
-		{name: "machine", do: n.sameMachine}, // or a copy would take its original out of the Director
+		{name: "machine", do: n.stillSameMachine}, // or a copy would take its original out of the Director
 		{name: "identity", do: n.isTheOne},
 		{name: "director", do: l.leaveDirector},
 		{name: "deploy", do: l.deployLeave},

@@ -110,6 +110,9 @@ func refuseForeign(dir *platform.Dir) error {
 	if err != nil || account == "" {
 		return err
 	}
+	if account == "root" {
+		return fmt.Errorf("the folder %s is root's: run this as root", dir.Path())
+	}
 	return fmt.Errorf("the folder %s is %s's: run this as that account, such as with: runuser -u %[2]s -- icinga-enroll …", dir.Path(), account)
 }
 

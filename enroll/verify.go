@@ -35,11 +35,11 @@ func (e *Enroller) Verify(ctx context.Context) (Report, error) {
 	}
 	defer n.close()
 	if n.APIClient { // no agent has it, and no parent a connection with it
-		err = n.walk(ctx, []step{{name: "machine", do: n.sameMachine}, {name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}, {name: "api", do: n.verifyAPI}})
+		err = n.walk(ctx, []step{{name: "machine", do: n.stillSameMachine}, {name: "identity", do: n.identity}, {name: "certificate", do: n.verifyCertificate}, {name: "api", do: n.verifyAPI}})
 		return n.report(err), err
 	}
 	err = n.walk(ctx, []step{
-		{name: "machine", do: n.sameMachine},
+		{name: "machine", do: n.stillSameMachine},
 		{name: "identity", do: n.identity},
 		{name: "certificate", do: n.verifyCertificate},
 		{name: "director", do: n.verifyDirector},
@@ -57,6 +57,8 @@ func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	case n.pair == nil && out.text != "":
 		return outcome{}, errors.New(out.text)
+	case n.pair == nil && n.state.Pending != nil:
+		return outcome{}, fmt.Errorf("there is no certificate of %s yet: the request waits for approval; on the CA's machine: icinga2 ca sign %s, then icinga-enroll once", n.name, n.state.Pending.Fingerprint)
 	case n.pair == nil && n.hasFile(".crt") && !n.hasFile(".key"):
 		return outcome{}, fmt.Errorf("the key of %s is not in %s: run icinga-enroll once, for a new one", n.name, n.CertsDir)
 	case n.pair == nil:

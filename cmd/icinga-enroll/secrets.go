@@ -116,6 +116,10 @@ func cleanSecret(where, text string) (secret.Text, error) {
 	if text == "" {
 		return secret.Text{}, usage("%s: the secret is empty", where)
 	}
+	const most = 1024 // what a request's line takes; the Director's keys have 40
+	if len(text) > most {
+		return secret.Text{}, usage("%s: %d characters are no key (is it the right file?)", where, len(text))
+	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return secret.Text{}, usage("%s: a key has no blanks, line breaks or special characters in it (is it the right file, and plain text?)", where)
 	}

@@ -21,7 +21,7 @@ func fileLayer(file string, asked bool) (layer, error) {
 		return l, nil
 	}
 	if err != nil {
-		return l, usage("configuration: %w", err)
+		return l, usage("configuration: %w%s", err, adviceOn(err))
 	}
 	var doc, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -36,11 +36,28 @@ func fileLayer(file string, asked bool) (layer, error) {
 	return l, l.read(file, doc.Content[0])
 }
 
+// adviceOn a configuration that can't be read. That of an API client's service is
+// read by the service's account.
+func adviceOn(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return ": run this as root, or as root let this account read it, by its group (chgrp GROUP FILE && chmod 640 FILE)"
+	case errors.Is(err, fs.ErrNotExist):
+		return ": write it, or name the right one"
+	}
+	return ""
+}
+
 func (l layer) read(file string, root *yaml.Node) error {
 	if root.Kind != yaml.MappingNode {
 		return usage("%s:%d: want settings such as \"director:\"", file, root.Line)
 	}
+	lines := map[string]int{}
 	for group, value := range pairs(root) {
+		if first, twice := lines[group.Value]; twice {
+			return usage("%s:%d: %s is set twice, first at %s:%d", file, group.Line, group.Value, file, first)
+		}
+		lines[group.Value] = group.Line
 		if err := l.readGroup(file, group, value); err != nil {
 			return err
 		}
