@@ -108,7 +108,9 @@ func printStatus(w io.Writer, s enroll.Status, now time.Time) error {
 	}
 	row("name", "%s", orNone(s.Name))
 	row("state", "%s", standing(s))
-	row("registered", "%s", registration(s))
+	if !s.APIClient { // which is no host
+		row("registered", "%s", registration(s))
+	}
 	if s.KeyForgotten {
 		row("template key", "forgotten, as director.forget_template_key says")
 	}
