@@ -26,12 +26,23 @@ func instanceOf(flags *pflag.FlagSet) instance {
 	if f := flags.Lookup("instance"); f != nil && f.Changed {
 		in.name, in.asked = f.Value.String(), true
 		in.paths = in.paths.Instance(in.name)
-		in.service = service.InstanceName(in.service, in.name)
 	}
+	usual := in.paths.Config
 	if flags.Changed("config") {
 		in.paths.Config, _ = flags.GetString("config")
 	}
+	if in.name != "" {
+		in.service = service.InstanceName(in.service, in.name, func() bool { return in.paths.Config == usual && !isAgents(usual) })
+	}
 	return in
+}
+
+// isAgents reports whether a configuration is an agent's, which needs root. The
+// service's name is asked for by accounts, too, that can't read it: to them it is
+// an API client's, unless there is a unit that says otherwise.
+func isAgents(file string) bool {
+	l, err := fileLayer(file, true)
+	return err == nil && l.values["profile"] != profileClient
 }
 
 // arguments begin the command line of a program that is this instance.

@@ -96,7 +96,7 @@ var manFiles = []struct{ path, is string }{
 	{"icinga-enroll.service", "the unit of the service. \"icinga-enroll service install\" enables it, and writes one of its own to /etc/systemd/system where the configuration names other folders"},
 	{"/etc/init.d/icinga-enroll", "the service's script where OpenRC or System V init starts it; \"icinga-enroll service install\" writes it, and its log is /var/log/icinga-enroll.log"},
 	{"icinga-enroll.timer", "instead of the service: icinga-enroll renew --due, four times a day (systemctl enable --now icinga-enroll.timer)"},
-	{"icinga-enroll@NAME.service", "an API client's service under the account icinga-enroll, or another one (systemctl edit icinga-enroll@NAME, [Service], User=). Its configuration is read at the start, and its hooks run as that account. A file with a secret that only root may read is handed to it by a line of that drop-in, such as LoadCredential=api-password:/etc/icinga-enroll/api-password, without a setting for it"},
+	{"icinga-enroll@NAME.service", "an API client's service (an agent's is icinga-enroll-NAME.service, which service install writes) under the account icinga-enroll, or another one (systemctl edit icinga-enroll@NAME, [Service], User=). Its configuration is read at the start, and its hooks run as that account. A file with a secret that only root may read is handed to it by a line of that drop-in, such as LoadCredential=api-password:/etc/icinga-enroll/api-password, without a setting for it"},
 }
 
 const manRemoval = `Removing the package stops the service and keeps configuration and state (an rpm's edited configuration as config.yml.rpmsave): the host API key can't be got again. Installed again, with the configuration under its own name, it goes on as before.

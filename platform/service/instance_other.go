@@ -2,5 +2,6 @@
 
 package service
 
-// InstanceName is what the service of one of several instances is called.
-func InstanceName(service, instance string) string { return service + "-" + instance }
+// InstanceName is what the service of one of several instances is called. Only
+// systemd has templates that an instance may fit.
+func InstanceName(service, instance string, _ func() bool) string { return service + "-" + instance }
