@@ -49,7 +49,10 @@ func TestPackagedUnits(t *testing.T) {
 		}
 	}
 	for name, text := range files {
-		for _, left := range []string{"@NAME@", "@DESCRIPTION@", "@EXEC@", "@PROGRAM@", "@WRITE@", "@SANDBOX@"} {
+		if strings.Contains(text, "\n[Unit]\n") && !strings.Contains(text, "\nDocumentation=man:icinga-enroll(1)\n") {
+			t.Errorf("%s names no manual", name)
+		}
+		for _, left := range []string{"@NAME@", "@DESCRIPTION@", "@EXEC@", "@PROGRAM@", "@CONDITION@", "@WRITE@", "@SANDBOX@"} {
 			if strings.Contains(text, left) {
 				t.Errorf("%s: %s is not filled in", name, left)
 			}

@@ -48,6 +48,7 @@ func fillUnit(template string, c Config) (string, error) {
 		"@NAME@", c.Name,
 		"@DESCRIPTION@", strings.ReplaceAll(c.Description, "%", "%%"),
 		"@PROGRAM@", words[0],
+		"@CONDITION@", strings.ReplaceAll(c.Executable, "%", "%%"), // which takes no quotes
 		"@EXEC@", strings.Join(words, " "),
 		"@WRITE@", strings.Join(folders, " "),
 	).Replace(strings.ReplaceAll(template, "@SANDBOX@\n", c.sandbox())), nil

@@ -31,12 +31,14 @@ func TestUnitQuotes(t *testing.T) {
 	c := example
 	c.Arguments = []string{"--config", `/etc/my files/$HOME 5%.yml`, "", "run"}
 	c.WritePaths = []string{dir}
+	c.Executable = "/opt/my programs/5%/icinga-enroll"
 	text, err := unit(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`ExecStart=/usr/bin/icinga-enroll --config "/etc/my files/$$HOME 5%%.yml" "" run`,
+		`ConditionFileIsExecutable=/opt/my programs/5%%/icinga-enroll`,
+		`ExecStart="/opt/my programs/5%%/icinga-enroll" --config "/etc/my files/$$HOME 5%%.yml" "" run`,
 		`ReadWritePaths=/var/lib "` + filepath.Dir(dir) + `/a \"b\" 100%%"`,
 	} {
 		if !strings.Contains(text, want+"\n") {
