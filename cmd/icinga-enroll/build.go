@@ -303,7 +303,7 @@ func (c *loaded) director() (*selfservice.Client, error) {
 // controller is nil where no Icinga Web user is set.
 func (c *loaded) controller() (*selfservice.Controller, error) {
 	password, err := c.readPassword("director.password", c.Director.Password, c.Director.PasswordFile)
-	if err != nil || c.Director.User == "" && password.IsZero() {
+	if err != nil || password.IsZero() && (c.Director.User == "" || c.awaits("director.password")) {
 		return nil, err
 	}
 	o, err := c.directorOptions()

@@ -34,7 +34,7 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	if err := c.checkAPIPassword(); err != nil {
 		return err
 	}
-	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
+	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() && !c.awaits("ca.static_ticket") {
 		return usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket"))
 	}
 	return c.readAPI(s)
@@ -47,7 +47,7 @@ func (c *loaded) checkAPIPassword() error {
 		return nil
 	}
 	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)
-	if err == nil && password.IsZero() {
+	if err == nil && password.IsZero() && !c.awaits("api.password") {
 		err = usage("%s has no password: set api.password_file, or api.certificate_file and api.key_file", c.where("api.user"))
 	}
 	return err

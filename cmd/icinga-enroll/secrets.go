@@ -90,13 +90,27 @@ func (c *loaded) findSecret(key, value, file string) (where, text string, err er
 		return readSecretFile(c.where(key+"_file"), file)
 	}
 	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); folder != "" {
-		name := strings.NewReplacer("director.", "", "_", "-", ".", "-").Replace(key)
+		name := credentialOf(key)
 		credential := filepath.Join(folder, name)
 		if _, err := os.Stat(credential); !errors.Is(err, fs.ErrNotExist) {
 			return readSecretFile("systemd credential "+name, credential)
 		}
 	}
 	return "", "", nil
+}
+
+// credentialOf is what systemd's credential for a secret is called.
+func credentialOf(key string) string {
+	return strings.NewReplacer("director.", "", "_", "-", ".", "-").Replace(key)
+}
+
+// awaits reports whether a secret that is missing here may be there for the
+// service that is installed: systemd hands credentials to nobody else.
+func (c *loaded) awaits(key string) bool {
+	if c.installs {
+		c.awaited = append(c.awaited, credentialOf(key))
+	}
+	return c.installs
 }
 
 func readSecretFile(where, file string) (_, text string, err error) {

@@ -69,12 +69,25 @@ func installService(cmd *cobra.Command, _ []string) error {
 	if err := cmp.Or(c.fromFile(), c.needsNoRoot()); err != nil {
 		return err
 	}
-	_, done, err := newEnroller(cmd, nil)
+	c.purpose = purpose{installs: service.TakesCredentials()}
+	_, done, err := c.enroller(nil)
 	if err != nil {
 		return err
 	}
 	done()
-	return c.install(cmd)
+	if err := c.install(cmd); err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(cmd.OutOrStdout(), c.takesDropIn())
+	return err
+}
+
+// takesDropIn says what the unit needs to be told that only its owner knows.
+func (c *loaded) takesDropIn() (text string) {
+	for _, credential := range c.awaited {
+		text += fmt.Sprintf("! %s is in no file that the configuration names: its unit has to have it, systemctl edit %s, with the lines [Service] and LoadCredential=%[1]s:FILE\n", credential, c.instance.service)
+	}
+	return text
 }
 
 func (c *loaded) install(cmd *cobra.Command) error {

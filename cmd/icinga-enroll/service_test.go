@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +43,51 @@ func TestAPackagesInstanceGivesNoFilesAway(t *testing.T) {
 		err := c.needsNoRoot()
 		if (err != nil) != row.refused || err != nil && !strings.Contains(err.Error(), "systemctl edit icinga-enroll@grafana") {
 			t.Errorf("%+v: %v", row, err)
+		}
+	}
+}
+
+// asInstalled loads a configuration as "service install" does.
+func asInstalled(t *testing.T, text string) *loaded {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := newServiceInstall()
+	cmd.Flags().String("config", file, "")
+	if err := cmd.ParseFlags([]string{"--config", file}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(cmd.Flags())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A credential is inside its unit only.
+func TestAServiceMayGetMoreSecretsThanThereAreHere(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	const director = "ca: {trust_on_first_use: true, ticket: "
+	for text, credential := range map[string]string{
+		director + "director}\ndirector: {url: 'https://192.0.2.1/', user: web}\n":              "password",
+		director + "icinga-api}\ndirector: {url: 'https://192.0.2.1/'}\napi: {user: tickets}\n": "api-password",
+		director + "static}\ndirector: {url: 'https://192.0.2.1/'}\n":                           "ca-static-ticket",
+	} {
+		c := asInstalled(t, text)
+		if _, _, err := c.enroller(nil); err == nil {
+			t.Errorf("%s: run by hand it does without", text)
+		}
+		c.purpose = purpose{installs: true}
+		_, done, err := c.enroller(nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		done()
+		if said := c.takesDropIn(); !strings.Contains(said, "LoadCredential="+credential+":FILE\n") {
+			t.Errorf("%s: it says %q", text, said)
 		}
 	}
 }

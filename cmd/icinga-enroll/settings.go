@@ -233,6 +233,7 @@ type loaded struct {
 	file     string
 	origin   map[string]string
 	values   map[string]any
+	awaited  []string // credentials that the service is to get
 
 	purpose
 }

@@ -19,3 +19,10 @@ func (s systemd) instanceName(service, instance string, fits func() bool) string
 	}
 	return service + "@" + instance
 }
+
+// TakesCredentials reports whether services here may get secrets by systemd's
+// LoadCredential=, which nobody but they can read.
+func TakesCredentials() bool {
+	_, found := findSystemd()
+	return found
+}
