@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"icinga-enroll/platform"
 )
 
 // Config says what is installed.
@@ -72,12 +74,17 @@ type manager interface {
 // boot; it doesn't start it now. Where it is installed already, it is no error,
 // and what differs is rewritten: a running service uses that from its next
 // start on. An Install that fails leaves what was there before.
-func Install(ctx context.Context, c Config) error {
+func Install(ctx context.Context, c Config) error { return install(ctx, thisSystem(), c) }
+
+func install(ctx context.Context, m manager, c Config) error {
 	c, err := c.complete()
 	if err != nil {
 		return err
 	}
-	if err := thisSystem().install(ctx, c); err != nil {
+	if err = platform.Guarded(c.Executable); err == nil { // root runs it at every boot
+		err = m.install(ctx, c)
+	}
+	if err != nil {
 		return fmt.Errorf("installing the service %s: %w", c.Name, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -73,5 +74,29 @@ func TestTheProgramItselfIsInstalledByDefault(t *testing.T) {
 	}
 	if self, _ := os.Executable(); c.Executable != self {
 		t.Errorf("got %s, want %s", c.Executable, self)
+	}
+}
+
+// takesAll is a manager that installs whatever it gets.
+type takesAll struct{ manager }
+
+func (takesAll) install(context.Context, Config) error { return nil }
+
+// What root starts at every boot nobody else may replace.
+func TestAProgramThatOthersCanReplaceIsNotInstalled(t *testing.T) {
+	c := example
+	c.Executable, c.WritePaths = filepath.Join(t.TempDir(), "icinga-enroll"), nil
+	if err := os.WriteFile(c.Executable, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := install(t.Context(), takesAll{}, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(c.Executable, 0o777); err != nil { //nolint:gosec // G302: that is the point
+		t.Fatal(err)
+	}
+	err := install(t.Context(), takesAll{}, c)
+	if asRoot := os.Geteuid() == 0; asRoot != (err != nil) || asRoot && !strings.Contains(err.Error(), "chmod go-w "+c.Executable) {
+		t.Errorf("installed as root: %v, error %v", asRoot, err)
 	}
 }
