@@ -76,5 +76,8 @@ func output(ctx context.Context, program string, args ...string) (string, error)
 	if said == "" {
 		said = strings.TrimSpace(string(out))
 	}
-	return string(out), fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, said)
+	if said != "" {
+		said = ": " + said
+	}
+	return string(out), fmt.Errorf("%s %s: %w%s", filepath.Base(program), strings.Join(args, " "), err, said)
 }

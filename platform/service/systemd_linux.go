@@ -45,6 +45,9 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	if s.isInstance(c.Name) {
 		return s.load(ctx, "enable", unitName(c.Name))
 	}
+	if err := c.visible(); err != nil {
+		return err
+	}
 	text, err := unit(c)
 	if err != nil {
 		return err
@@ -62,6 +65,17 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	}
 	if err := s.load(ctx, "enable", unitName(c.Name)); err != nil {
 		return errors.Join(err, undo(), s.reread(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// visible refuses what the service could not see: the sandbox gives it temporary
+// folders of its own.
+func (c Config) visible() error {
+	for _, path := range slices.Concat([]string{c.Executable}, c.Arguments, c.WritePaths) {
+		if path = filepath.Clean(path); within(path, "/tmp") || within(path, "/var/tmp") {
+			return fmt.Errorf("%s: the service has a /tmp and a /var/tmp of its own, in which this isn't: move it elsewhere", path)
+		}
 	}
 	return nil
 }

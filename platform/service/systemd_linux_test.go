@@ -110,3 +110,31 @@ func TestAnImageStartsNothing(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// PrivateTmp= would have such a service fail for ever.
+func TestNothingOfAServiceIsTemporary(t *testing.T) {
+	for what, change := range map[string]func(*Config){
+		"the program":       func(c *Config) { c.Executable = "/tmp/icinga-enroll" },
+		"the configuration": func(c *Config) { c.Arguments = []string{"--config", "/var/tmp/x/config.yml", "run"} },
+		"a folder":          func(c *Config) { c.WritePaths = []string{"/tmp/state"} },
+	} {
+		t.Run(what, func(t *testing.T) {
+			calls := fakeSystemctl(t, "nothing")
+			s := systemd{units: t.TempDir(), booted: true}
+			c := example
+			change(&c)
+			if err := s.install(t.Context(), c); err == nil || !strings.Contains(err.Error(), "of its own") {
+				t.Error(err)
+			}
+			if names, _ := os.ReadDir(s.units); len(names) > 0 || calls() != "" {
+				t.Errorf("left %v, called %q", names, calls())
+			}
+		})
+	}
+}
+
+func TestASilentProgramsErrorEndsWithItsCode(t *testing.T) {
+	if _, err := output(t.Context(), "false"); err == nil || !strings.HasSuffix(err.Error(), "exit status 1") {
+		t.Errorf("%q", err)
+	}
+}
