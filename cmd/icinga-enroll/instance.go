@@ -74,6 +74,8 @@ func (i *instanceName) Set(name string) error {
 		return errors.New("want letters, digits, \"-\" and \"_\"")
 	case strings.EqualFold(name, "config"):
 		return errors.New("the file of that name is the configuration without --instance")
+	case strings.EqualFold(name, "renew"):
+		return errors.New("icinga-enroll-renew is what the package's timer starts")
 	}
 	*i = instanceName(name)
 	return nil

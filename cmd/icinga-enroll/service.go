@@ -66,7 +66,7 @@ func installService(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(c.fromFile(), c.needsNoRoot()); err != nil {
+	if err := cmp.Or(c.hasFile(), c.fromFile(), c.needsNoRoot()); err != nil {
 		return err
 	}
 	c.purpose = purpose{installs: service.TakesCredentials()}
@@ -137,6 +137,15 @@ func (c *loaded) otherPaths() (paths []string) {
 
 func (c *loaded) agentConfig() string {
 	return cmp.Or(c.Agent.ConfigDir, platform.DefaultPaths().Agent)
+}
+
+// hasFile refuses a service without a configuration file: it is named to it, and
+// what somebody names has to be there. A node that is enrolled can do without.
+func (c *loaded) hasFile() error {
+	if c.missing() == "" {
+		return nil
+	}
+	return usage("the service reads %s, which doesn't exist: write it, an empty one may do", c.file)
 }
 
 // fromFile refuses settings of the environment: a service has another one.

@@ -91,3 +91,17 @@ func TestAServiceMayGetMoreSecretsThanThereAreHere(t *testing.T) {
 		}
 	}
 }
+
+// A node that is enrolled runs without its file; a service is told of it by name.
+func TestAServiceHasAConfigurationFile(t *testing.T) {
+	c := asInstalled(t, "")
+	if err := c.hasFile(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(c.file); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.hasFile(); err == nil || !strings.Contains(err.Error(), c.file) {
+		t.Error(err)
+	}
+}
