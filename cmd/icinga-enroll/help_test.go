@@ -51,6 +51,16 @@ func TestExamplesOfHelpAreCommandLines(t *testing.T) {
 	})
 }
 
+func TestHelpIsNoWiderThanATerminal(t *testing.T) {
+	everyVerb(newRoot(), func(verb *cobra.Command) {
+		for line := range strings.Lines(verb.Long) {
+			if len(line) > 100 {
+				t.Errorf("%s: %s", verb.CommandPath(), line)
+			}
+		}
+	})
+}
+
 func parseable(words []string) error {
 	cmd, rest, err := newRoot().Find(words)
 	if err != nil {

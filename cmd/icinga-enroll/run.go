@@ -29,7 +29,8 @@ func newRun() *cobra.Command {
 		Short: "Enrol this machine and keep its certificate valid, as a service",
 		Long: `Does what "once" does for as long as it runs: tries again what failed, waits for
 approvals, replaces the certificate before it ends. It logs to standard error,
-as a Windows service to the event log, and nothing while there is nothing new. SIGHUP reads the configuration again.
+as a Windows service to the event log, and nothing while there is nothing new.
+SIGHUP reads the configuration again.
 "icinga-enroll service install" makes a service of it.`,
 		Example: "  icinga-enroll run --log-format json",
 		Args:    cobra.NoArgs,

@@ -19,9 +19,10 @@ func newSeal() *cobra.Command {
 		Long: `For golden images. Removes key, certificate, host API key, request, state and
 status, makes the Icinga agent's files what they were before icinga-enroll wrote
 them, leaves a mark, and has the service started at boot. What is in quarantine
-goes, too. The configuration and the template key stay: each machine made of the image enrols at its first boot,
-under its own name. No server is asked; a host that was registered stays in the
-Director ("icinga-enroll leave" before it deletes that).
+goes, too. The configuration and the template key stay: each machine made of the
+image enrols at its first boot, under its own name. No server is asked; a host
+that was registered stays in the Director ("icinga-enroll leave" before it
+deletes that).
 
 The services have to be stopped before: "systemctl stop icinga-enroll icinga2".
 
