@@ -44,8 +44,10 @@ func advice(err error) string {
 	case isDiskFull(err):
 		return ": the disk or the quota is full; make room there"
 	case isReadOnly(err):
-		return ": the file system is mounted read-only; mount it writable, or name another folder in the configuration"
+		return readOnlyHere()
 	default:
 		return ""
 	}
 }
+
+const readOnlyMount = ": the file system is mounted read-only; mount it writable, or name another folder in the configuration"

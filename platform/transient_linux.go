@@ -33,6 +33,23 @@ func outsideSandbox(argv, env []string) []string {
 	return append(append(wrapped, "--"), argv...)
 }
 
+// readOnlyHere says who it is that lets this process read only.
+func readOnlyHere() string { return readOnlyIn(ownUnit()) }
+
+// readOnlyIn is for a unit of this program's, or a hook's process in it: the unit
+// says where they may write. "service install" writes that of a service, but
+// neither a template nor what the timer starts.
+func readOnlyIn(unit string) string {
+	const unlessMounted = " (or is the file system mounted read-only?)"
+	if !strings.HasPrefix(unit, "icinga-enroll") {
+		return readOnlyMount
+	}
+	if strings.Contains(unit, "@") || strings.HasSuffix(unit, "-renew.service") {
+		return ": " + unit + " may not write there: run systemctl edit " + unit + ", with the lines [Service] and ReadWritePaths= and that folder, and start it again" + unlessMounted
+	}
+	return ": the service may not write there: run icinga-enroll service install, which lets it, then icinga-enroll service restart" + unlessMounted
+}
+
 // ownUnit is the service that systemd runs this process as, which is the name of
 // its control group; "" where that can't be seen.
 func ownUnit() string {

@@ -37,6 +37,9 @@ func instanceOf(flags *pflag.FlagSet) instance {
 	return in
 }
 
+// isTemplates reports whether its service is that of a package's template.
+func (in instance) isTemplates() bool { return strings.Contains(in.service, "@") }
+
 // isAgents reports whether a configuration is an agent's, which needs root. The
 // service's name is asked for by accounts, too, that can't read it: to them it is
 // an API client's, unless there is a unit that says otherwise.

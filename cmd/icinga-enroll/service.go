@@ -66,7 +66,7 @@ func installService(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(c.hasFile(), c.fromFile(), c.needsNoRoot()); err != nil {
+	if err := cmp.Or(c.fromFile(), c.needsNoRoot()); err != nil {
 		return err
 	}
 	c.purpose = purpose{installs: service.TakesCredentials()}
@@ -75,6 +75,9 @@ func installService(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	done()
+	if err := c.hasFile(); err != nil {
+		return err
+	}
 	if err := c.install(cmd); err != nil {
 		return err
 	}
@@ -86,6 +89,11 @@ func installService(cmd *cobra.Command, _ []string) error {
 func (c *loaded) takesDropIn() (text string) {
 	for _, credential := range c.awaited {
 		text += fmt.Sprintf("! %s is in no file that the configuration names: its unit has to have it, systemctl edit %s, with the lines [Service] and LoadCredential=%[1]s:FILE\n", credential, c.instance.service)
+	}
+	for _, path := range c.writePaths() {
+		if own := c.instance.paths.State; c.instance.isTemplates() && path != own && !strings.HasPrefix(path, own+"/") {
+			text += fmt.Sprintf("! it may write below %s alone: for %s, which has to be there, systemctl edit %s, with the lines [Service] and ReadWritePaths=%[2]s\n", own, path, c.instance.service)
+		}
 	}
 	return text
 }
@@ -145,7 +153,7 @@ func (c *loaded) hasFile() error {
 	if c.missing() == "" {
 		return nil
 	}
-	return usage("the service reads %s, which doesn't exist: write it, an empty one may do", c.file)
+	return usage("the service reads %s, which doesn't exist: write it; empty it may do, since this node can do without", c.file)
 }
 
 // fromFile refuses settings of the environment: a service has another one.
@@ -166,7 +174,7 @@ func (c *loaded) fromFile() error {
 // needsNoRoot refuses what a package's instance can't do: it runs as an account
 // of its own, and would end and be started again for ever.
 func (c *loaded) needsNoRoot() error {
-	if !strings.Contains(c.instance.service, "@") || c.Key.Owner+c.Key.Group == "" {
+	if !c.instance.isTemplates() || c.Key.Owner+c.Key.Group == "" {
 		return nil
 	}
 	return usage("key.owner, key.group: the service %s doesn't run as root and can't give files away: remove them, and have it run as the account that reads the key: systemctl edit %[1]s, with the lines [Service] and User=", c.instance.service)
