@@ -130,8 +130,10 @@ provisioning-test: build lab
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo v0.0.0)
 
 msi:
-	GOOS=windows GOARCH=amd64 $(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.released=$(VERSION:v%=%)' -o dist/windows/icinga-enroll.exe ./cmd/icinga-enroll
-	packaging/msi/build $(VERSION) dist/windows/icinga-enroll.exe dist/icinga-enroll_$(VERSION:v%=%)_windows_amd64.msi
+	GOOS=windows GOARCH=amd64 $(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.released=$(VERSION:v%=%)' -o bin/windows/icinga-enroll.exe ./cmd/icinga-enroll
+	mkdir -p dist
+	packaging/msi/build $(VERSION) bin/windows/icinga-enroll.exe dist/icinga-enroll_$(VERSION:v%=%)_windows_amd64.msi
+	cd dist && rm -f SHA256SUMS && sha256sum -- * >SHA256SUMS
 
 foreign-test:
 	testdata/foreign/test arm64
