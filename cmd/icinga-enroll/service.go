@@ -53,8 +53,10 @@ configuration file and has it started at every boot; "icinga-enroll service
 start" starts it now. Installing again is no error: what differs is rewritten,
 and a running service uses it after "icinga-enroll service restart".
 
-Under systemd the service may write to /var/lib, paths.state, paths.certs and
-the folder of metrics.textfile: install again after a change of these.`,
+Under systemd the service may write to /var/lib, paths.state, paths.certs, the
+folder of metrics.textfile, the Icinga agent's folders and, where that is to be
+forgotten, the template key's file: install again after a change of these. A
+secret may be missing that a drop-in of its unit brings (LoadCredential=).`,
 		Example: "  icinga-enroll --config /etc/icinga-enroll/config.yml service install",
 		Args:    cobra.NoArgs,
 		RunE:    verb(installService),
