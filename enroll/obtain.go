@@ -141,6 +141,9 @@ func (n *node) accept(key crypto.Signer, issued pki.Issued, reason string) error
 	if err != nil {
 		return n.unused(err)
 	}
+	if err := pki.CheckKey(key); err != nil {
+		return err // what is in force gives way to no key that can't be used; the request stays
+	}
 	ca, err := n.rememberCA(signer, issued)
 	if err != nil {
 		return err

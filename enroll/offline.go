@@ -138,6 +138,18 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	return key, out, err
 }
 
+// parseKey refuses a key that is lost: a certificate for it would be of no use.
+func (n *node) parseKey(text []byte) (crypto.Signer, error) {
+	key, err := n.Keys.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := pki.CheckKey(key); errors.Is(err, pki.ErrKeyLost) {
+		return nil, err
+	}
+	return key, nil
+}
+
 // otherType says so of a key that key.type doesn't name.
 func (n *node) otherType(key crypto.Signer) string {
 	is, asked := pki.TypeOf(key.Public()), cmp.Or(n.Keys.Type, pki.ECDSAP256)

@@ -49,10 +49,17 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 	return changed("%s, new, in %s", n.Keys, filepath.Join(n.StateDir, requestKey))
 }
 
-// takeRequest has a request in n.request: the one that waits, or a new one.
+// takeRequest has a request in n.request: the one that waits, or a new one. Nobody
+// is asked to sign for a key that is lost, nor for one that can't be used now: that
+// is awaited.
 func (n *node) takeRequest() (isNew bool, err error) {
-	if n.request, err = n.readRequest(); err != nil || n.request != nil {
+	if n.request, err = n.readRequest(); err != nil {
 		return false, err
+	}
+	if n.request != nil {
+		if err := pki.CheckKey(n.request.key); !errors.Is(err, pki.ErrKeyLost) {
+			return false, err
+		}
 	}
 	return true, n.newRequest()
 }
@@ -69,8 +76,8 @@ func (n *node) checkRoom() error {
 	return n.room
 }
 
-// readRequest returns nil where there is no request for this name that can
-// be used. A waiting request is used whatever its key's type is.
+// readRequest returns nil where there is no request for this name. A waiting
+// request is used whatever its key's type is; a TPM isn't asked here.
 func (n *node) readRequest() (*request, error) {
 	keyPEM, err := n.dir.ReadFile(requestKey)
 	if err == nil {
@@ -86,7 +93,7 @@ func (n *node) readRequest() (*request, error) {
 }
 
 func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
-	key, err := n.parseKey(keyPEM)
+	key, err := n.Keys.Parse(keyPEM)
 	if err != nil {
 		return nil
 	}
@@ -95,18 +102,6 @@ func (n *node) parseRequest(keyPEM, certPEM []byte) *request {
 		return nil
 	}
 	return &request{key, certs[0]}
-}
-
-// parseKey refuses a key that is lost: a certificate for it would be of no use.
-func (n *node) parseKey(text []byte) (crypto.Signer, error) {
-	key, err := n.Keys.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	if err := pki.CheckKey(key); errors.Is(err, pki.ErrKeyLost) {
-		return nil, err
-	}
-	return key, nil
 }
 
 // newRequest writes the certificate last: readRequest takes no key without it.

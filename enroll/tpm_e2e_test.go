@@ -1,0 +1,102 @@
+//go:build e2e && linux
+
+package enroll_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
+	"icinga-enroll/pki"
+	"icinga-enroll/pki/pkitest"
+)
+
+// newChipClient is an API client whose keys are in a TPM, and have an auth value.
+func newChipClient(t *testing.T) (*node, *pkitest.SWTPM) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tpm") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	chip := &pkitest.SWTPM{Dir: dir}
+	if err := chip.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(chip.Stop)
+	n := newNode(t)
+	asClient(n, nil)
+	n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: chip.Socket(), Auth: secret.New("sesame")}}
+	return n, chip
+}
+
+// A certificate is of no use without its key: what has one stays in force, and the
+// request waits for the TPM.
+func TestAKeyThatCannotBeUsedReplacesNone(t *testing.T) {
+	for what, row := range map[string]struct {
+		spoil     func(*node, *pkitest.SWTPM)
+		temporary bool
+	}{
+		"the TPM is gone":      {func(_ *node, chip *pkitest.SWTPM) { chip.Stop() }, true},
+		"another auth value":   {func(n *node, _ *pkitest.SWTPM) { n.Keys.TPM.Auth = secret.New("simsalabim") }, false},
+		"no auth value at all": {func(n *node, _ *pkitest.SWTPM) { n.Keys.TPM.Auth = secret.Text{} }, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n, chip := newChipClient(t)
+			inTPM := n.Keys
+			n.Keys = pki.Keys{TPM: inTPM.TPM}
+			n.mustEnsure(t)
+			before := read(t, n.cert(".key")) + read(t, n.cert(".crt"))
+			n.Keys, n.Wish = inTPM, enroll.Rekey
+			n.authority.request = func(_ string, req pki.Request) (pki.Issued, error) {
+				row.spoil(n, chip)
+				return n.authority.sign(req.Certificate.PublicKey, nodeName)
+			}
+			r, err := n.Ensure(t.Context())
+			if err != nil || !errors.Is(r.Setback, pki.ErrTPM) || enroll.IsTemporary(r.Setback) != row.temporary {
+				t.Fatalf("got %v, %v", r.Setback, err)
+			}
+			if read(t, n.cert(".key"))+read(t, n.cert(".crt")) != before || exists(n.state("switch.pem")) {
+				t.Error("the pair was replaced by one that can't be used")
+			}
+			key := read(t, n.state("request.key"))
+			if row.temporary {
+				if err := chip.Start(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			inTPM.TPM.Auth, n.authority.request = secret.New("sesame"), nil
+			n.mustEnsure(t)
+			if read(t, n.cert(".key")) != key {
+				t.Error("the request's key is not the one in place")
+			}
+		})
+	}
+}
+
+// Nobody is asked to sign for a key that can't be used now.
+func TestARequestWaitsForItsTPM(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+		t.Fatal(err)
+	}
+	n.authority.request = nil
+	asked, key := len(n.authority.asked), read(t, n.state("request.key"))
+	chip.Stop()
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) {
+		t.Errorf("got %v", err)
+	}
+	if len(n.authority.asked) != asked || exists(n.cert(".crt")) {
+		t.Error("the CA was asked, or the certificate is in place")
+	}
+	if err := chip.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.mustEnsure(t)
+	if read(t, n.cert(".key")) != key {
+		t.Error("the key is another than the request's")
+	}
+}
