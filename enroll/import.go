@@ -98,6 +98,9 @@ func (n *node) importFiles(ctx context.Context, f Files) (outcome, error) {
 	if err != nil {
 		return outcome{}, permanent{n.explain(b.Certificate, believed, err)} // one that isn't valid yet is brought again when it is
 	}
+	if err := pki.CheckKey(b.Key); err != nil {
+		return outcome{}, err
+	}
 	chain := between(b, signer)
 	same, err := n.compare(ctx, b, chain)
 	if err != nil {

@@ -4,6 +4,7 @@ package enroll_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"testing"
 
@@ -99,4 +100,51 @@ func TestARequestWaitsForItsTPM(t *testing.T) {
 	if read(t, n.cert(".key")) != key {
 		t.Error("the key is another than the request's")
 	}
+}
+
+// Whoever has had a request for it signed elsewhere brings the certificate, but only
+// to the TPM that has the key.
+func TestAKeyInATPMIsImported(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.Trust, n.authority.request = pki.Trust{}, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, errors.New("asked") }
+	key, err := n.Keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := pki.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := n.authority.sign(key.Public(), nodeName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := enroll.Files{Certificate: [][]byte{pemOf(issued.Certificate)}, CA: pemOf(issued.CA[0]), Key: text}
+	refused := func(what string, want error, temporary bool) {
+		before := n.listing(t)
+		if _, err := n.Import(t.Context(), files); !errors.Is(err, want) || enroll.IsTemporary(err) != temporary {
+			t.Errorf("%s: %v", what, err)
+		}
+		if !maps.Equal(n.listing(t), before) {
+			t.Errorf("%s: something has changed", what)
+		}
+	}
+	n.Keys.TPM.Auth = secret.New("simsalabim")
+	refused("with another auth value", pki.ErrTPM, false)
+	n.Keys.TPM.Auth = secret.New("sesame")
+	chip.Stop()
+	refused("the TPM is gone", pki.ErrTPM, true)
+	if err := chip.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Import(t.Context(), files); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, n.cert(".key")) != string(text) {
+		t.Errorf("the key is\n%s", read(t, n.cert(".key")))
+	}
+	if err := chip.Tool("tpm2_clear"); err != nil {
+		t.Fatal(err)
+	}
+	refused("cleared", pki.ErrKeyLost, false)
 }

@@ -84,22 +84,6 @@ func TestAnAgentsKeyIsInNoTPM(t *testing.T) {
 	}
 }
 
-// Whoever has had a request for it signed elsewhere brings both.
-func TestAKeyInATPMIsImported(t *testing.T) {
-	of := newTPMClient(t)
-	n := newOfflineNode(t)
-	asClient(n, nil)
-	n.Keys = of.Keys
-	key := []byte(read(t, of.cert(".key")))
-	f := enroll.Files{Certificate: [][]byte{[]byte(read(t, of.cert(".crt")))}, CA: pemOf(of.authority.ca.Certificate()), Key: key}
-	if _, err := n.Import(t.Context(), f); err != nil {
-		t.Fatal(err)
-	}
-	if read(t, n.cert(".key")) != string(key) {
-		t.Errorf("the key is\n%s", read(t, n.cert(".key")))
-	}
-}
-
 // One that was made before key.store was changed is used until it is replaced.
 func TestTheKeysStoreIsTold(t *testing.T) {
 	n := newNode(t)
