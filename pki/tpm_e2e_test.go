@@ -96,7 +96,7 @@ func TestAnAuthValueIsAskedFor(t *testing.T) {
 	key := generate(t, keys)
 	signs(t, key)
 	tpm2(t, chip, "tpm2_dictionarylockout", "--setup-parameters", "--max-tries=2", "--recovery-time=3600", "--lockout-recovery-time=3600")
-	for _, wrong := range []secret.Text{{}, secret.New("simsalabim")} {
+	for _, wrong := range []secret.Text{{}, {}, {}, secret.New("simsalabim"), secret.New("hocuspocus")} { // two are guesses
 		keys.TPM.Auth = wrong
 		if err := pki.CheckKey(read(t, keys, key)); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "key.tpm_auth_file") {
 			t.Errorf("with the auth value %v: %v", wrong, err)

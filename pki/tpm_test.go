@@ -4,6 +4,7 @@ import (
 	"crypto"
 	_ "embed"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"testing"
 
@@ -46,5 +47,22 @@ func TestKeysInATPMThatAreRefused(t *testing.T) {
 		if _, err := row.keys.Parse(row.text); err == nil || !strings.Contains(err.Error(), row.want) || temporary(t, err) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// withAuth is what a key's file says of one that has an auth value.
+func withAuth(t *testing.T, text string) []byte {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	block.Bytes = []byte(strings.Replace(string(block.Bytes), "\xa0\x03\x01\x01\xff", "\xa0\x03\x01\x01\x00", 1))
+	return pem.EncodeToMemory(block)
+}
+
+// To try none would be a wrong guess, which the chip counts: it isn't opened.
+func TestAnAuthValueThatIsNotConfigured(t *testing.T) {
+	key, err := pki.Keys{TPM: &pki.TPM{Device: "/gone"}}.Parse(withAuth(t, tss2Key))
+	noError(t, err)
+	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "none is configured here: set key.tpm_auth_file") {
+		t.Errorf("got %v", err)
 	}
 }

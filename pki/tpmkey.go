@@ -95,12 +95,12 @@ func (k *tpmKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, 
 	if len(digest) < sha256.Size {
 		return nil, permanent("a key in a TPM signs nothing that is hashed by less than SHA-256")
 	}
-	var auth []byte
-	if k.blob.HasAuth() {
-		auth = []byte(k.tpm.Auth.Reveal())
+	auth, err := k.auth()
+	if err != nil {
+		return nil, err
 	}
 	var signature *tpm2.TPMSSignatureECC
-	err := k.tpm.withStorageKey(k.blob.Parent, func(device transport.TPM, srk primary) (err error) {
+	err = k.tpm.withStorageKey(k.blob.Parent, func(device transport.TPM, srk primary) (err error) {
 		signature, err = k.sign(device, srk, auth, digest[:sha256.Size])
 		return err
 	})
@@ -110,6 +110,18 @@ func (k *tpmKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, 
 	return asn1.Marshal(struct{ R, S *big.Int }{
 		new(big.Int).SetBytes(signature.SignatureR.Buffer), new(big.Int).SetBytes(signature.SignatureS.Buffer),
 	})
+}
+
+// auth doesn't try a key that has an auth value with none: the chip counts that as
+// a wrong guess, and locks it after some.
+func (k *tpmKey) auth() ([]byte, error) {
+	switch {
+	case !k.blob.HasAuth():
+		return nil, nil
+	case k.tpm.Auth.IsZero():
+		return nil, &failure{text: "the key in the TPM can't be used: it has an auth value, and none is configured here: set key.tpm_auth_file", kind: ErrTPM}
+	}
+	return []byte(k.tpm.Auth.Reveal()), nil
 }
 
 // sign is done within the time that the storage key is there.
