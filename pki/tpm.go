@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	keyfile "github.com/foxboron/go-tpm-keyfiles"
@@ -116,9 +117,11 @@ func keyTemplate(hasAuth bool) tpm2.TPMTPublic {
 func (t *TPM) generate() (crypto.Signer, error) {
 	blob, err := t.create(tpm2.TPMRHOwner)
 	if isOwnersRefusal(err) {
-		if below, berr := t.create(persistentKey); !isLost(berr) { // there is one
-			blob, err = below, berr
+		below, berr := t.create(persistentKey)
+		if isLost(berr) {
+			berr = fmt.Errorf("%w: %w", errNoStorageKey, err)
 		}
+		blob, err = below, berr
 	}
 	if err != nil {
 		f := t.explain(err, "no key can be made in the TPM")

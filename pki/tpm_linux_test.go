@@ -60,16 +60,19 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 		want      string
 		temporary bool
 	}{
-		"none":                        {&pki.TPM{Device: file + "-none"}, "switched on in the firmware", true},
-		"no device":                   {&pki.TPM{Device: file}, "key.tpm_device names none", false},
-		"a TPM 1.2":                   {newChip(t, 0x1e), "it is a TPM 1.2", false},
-		"one that dies":               {newChip(t, 0), "doesn't answer", true},
-		"one that was not started":    {newChip(t, 0x100), "tpm2_startup", true},
-		"one that is broken":          {newChip(t, 0x101), "TPM_RC_FAILURE", false},
-		"one that is locked":          {newChip(t, 0x921), "--clear-lockout", true},
-		"one that is busy":            {newChip(t, 0x908), "TPM_RC_YIELDED", true},
-		"one that is full":            {newChip(t, 0x902), "TPM_RC_OBJECT_MEMORY", true},
-		"owner hierarchy is disabled": {newChip(t, 0x185), "owner hierarchy is switched off", false},
+		"none":                         {&pki.TPM{Device: file + "-none"}, "switched on in the firmware", true},
+		"no device":                    {&pki.TPM{Device: file}, "key.tpm_device names none", false},
+		"a TPM 1.2":                    {newChip(t, 0x1e), "it is a TPM 1.2", false},
+		"one that dies":                {newChip(t, 0), "doesn't answer", true},
+		"one that was not started":     {newChip(t, 0x100), "tpm2_startup", true},
+		"one that is broken":           {newChip(t, 0x101), "TPM_RC_FAILURE", false},
+		"one that is locked":           {newChip(t, 0x921), "--clear-lockout", true},
+		"one that is busy":             {newChip(t, 0x908), "TPM_RC_YIELDED", true},
+		"one that is full":             {newChip(t, 0x902), "tpm2_flushcontext HANDLE", true},
+		"one that is full of sessions": {newChip(t, 0x903), "use /dev/tpmrm0", true},
+		"one without session handles":  {newChip(t, 0x905), "programs have filled it", true},
+		"one without object handles":   {newChip(t, 0x906), "programs have filled it", true},
+		"owner hierarchy is disabled":  {newChip(t, 0x185), "owner hierarchy is switched off", false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			key, err := pki.Keys{TPM: row.tpm}.Parse([]byte(tss2Key))

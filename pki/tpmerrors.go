@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -24,6 +25,8 @@ var (
 	errBusyTPM  = errors.New("another program has it for itself")
 	errNoDevice = errors.New("it is no TPM's device")
 	errNoWay    = errors.New("not supported")
+
+	errNoStorageKey = errors.New("none is kept") // though the owner lets nobody derive one
 )
 
 // badTag is how a TPM 1.2 answers a command of TPM 2.0.
@@ -73,10 +76,14 @@ func adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
 	switch {
 	case isRefusal(err, "Sign"):
 		return "the auth value is not the one that the key was made with: set key.tpm_auth_file to that", false
+	case isOwnersRefusal(err) && !errors.Is(err, errNoStorageKey):
+		return "its owner hierarchy has got a password: take it off (tpm2_changeauth -c owner), or icinga-enroll renew --rekey makes a key below the one at 0x81000001", false
 	case isOwnersRefusal(err):
 		return "its owner hierarchy has a password, and no storage key is kept in it (at 0x81000001): take the password off (tpm2_changeauth -c owner), or have its owner put one there", false
 	case errors.Is(code, tpm2.TPMRCLockout):
 		return "the TPM is locked, after too many wrong auth values: wait for its lockout time, or run tpm2_dictionarylockout --clear-lockout", true
+	case isFull(code):
+		return fmt.Sprintf("programs have filled it: use %s, or flush the handles (tpm2_getcap handles-transient, tpm2_flushcontext HANDLE)", TPMDevice), true
 	case errors.Is(code, tpm2.TPMRCHierarchy):
 		return "its owner hierarchy is switched off: switch it on in the firmware", false
 	case errors.Is(code, tpm2.TPMRCInitialize):
@@ -93,6 +100,12 @@ func isLost(err error) bool {
 
 // isOwnersRefusal reports whether it takes a password to derive the storage key.
 func isOwnersRefusal(err error) bool { return isRefusal(err, "CreatePrimary") }
+
+// isFull reports whether there is no room for what others have left: a device
+// without a resource manager keeps that, also of programs that were killed.
+func isFull(code tpm2.TPMRC) bool {
+	return slices.Contains([]tpm2.TPMRC{tpm2.TPMRCObjectMemory, tpm2.TPMRCSessionMemory, tpm2.TPMRCObjectHandles, tpm2.TPMRCSessionHandles}, code)
+}
 
 func isRefusal(err error, command string) bool {
 	return isAnswer(err, command, tpm2.TPMRCAuthFail) || isAnswer(err, command, tpm2.TPMRCBadAuth)
