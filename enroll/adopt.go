@@ -99,13 +99,13 @@ func (n *node) findPair(context.Context) (outcome, error) {
 	}
 	reason := n.verify(p, roots)
 	if reason == nil {
-		p.unusable = pki.CheckKey(p.key)
+		p.unusable = n.tryKey(p.key)
 		reason = p.unusable
 	}
 	if reason != nil && (p.unusable != nil || p.isExpired(n.Now())) {
 		n.idle = p
 	}
-	if IsTemporary(reason) || errors.Is(reason, pki.ErrTPM) {
+	if IsTemporary(reason) || errors.Is(reason, pki.ErrTPM) && n.Wish != Rekey {
 		return outcome{}, reason // not valid yet, by a clock that may be wrong, or a TPM that is to be mended: no reason to replace it
 	}
 	if reason != nil {
@@ -118,6 +118,16 @@ func (n *node) findPair(context.Context) (outcome, error) {
 		return says("%s is valid for %s more and due for renewal%s", n.certFile(), days(left), p.inTPM())
 	}
 	return says("%s is valid until %s (%s)%s", n.certFile(), p.cert.NotAfter.UTC().Format(time.DateOnly), days(left), p.inTPM())
+}
+
+// tryKey has the TPM use the key in place, but not where a request for another waits
+// since that could not be: to the chip every try with a wrong auth value is a guess,
+// and after some the new key is locked, too.
+func (n *node) tryKey(key crypto.Signer) error {
+	if pki.InTPM(key) && n.state.Pending != nil && !n.state.PendingRekey {
+		return errors.New("its key in the TPM could not be used, and the request for another waits; icinga-enroll discard-request has it tried again")
+	}
+	return pki.CheckKey(key)
 }
 
 // readPair reads what is on disk for this name: only a file that can't be read

@@ -51,17 +51,24 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 
 // takeRequest has a request in n.request: the one that waits, or a new one. Nobody
 // is asked to sign for a key that is lost, nor for one that can't be used now: that
-// is awaited.
+// is awaited, unless a new one is asked for.
 func (n *node) takeRequest() (isNew bool, err error) {
 	if n.request, err = n.readRequest(); err != nil {
 		return false, err
 	}
-	if n.request != nil {
-		if err := pki.CheckKey(n.request.key); !errors.Is(err, pki.ErrKeyLost) {
-			return false, err
-		}
+	if n.request == nil {
+		return true, n.newRequest()
 	}
-	return true, n.newRequest()
+	before, unusable := n.request.cert, pki.CheckKey(n.request.key)
+	refused := n.Wish == Rekey && errors.Is(unusable, pki.ErrTPM) && !IsTemporary(unusable)
+	if !refused && !errors.Is(unusable, pki.ErrKeyLost) {
+		return false, unusable
+	}
+	if err := n.newRequest(); err != nil {
+		return false, err
+	}
+	n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("the request %s is of no use any more, another takes its place and is to be signed instead: %s", pki.Fingerprint(before), unusable)})
+	return true, nil
 }
 
 // checkRoom tries, once, whether what is to come can be written: after
@@ -165,7 +172,11 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 		return false, n.setback
 	}
 	n.name = n.state.Name
-	if _, err := n.findPair(ctx); err != nil {
+	_, err = n.findPair(ctx)
+	switch {
+	case errors.Is(err, pki.ErrTPM):
+		n.setback = err // which is for the status: nothing here takes the TPM
+	case err != nil:
 		return false, err
 	}
 	had = n.state.Pending != nil
@@ -176,7 +187,7 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 		return false, err
 	}
 	n.state.Pending, n.state.PendingRekey = nil, false
-	if n.pair == nil && n.state.HostKey == "" {
+	if n.pair == nil && n.idle == nil && n.state.HostKey == "" {
 		n.state.Name, n.state.Hostname = "", ""
 	}
 	return had, n.save()

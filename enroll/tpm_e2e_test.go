@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 
 	"icinga-enroll/enroll"
@@ -147,4 +148,90 @@ func TestAKeyInATPMIsImported(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("cleared", pki.ErrKeyLost, false)
+}
+
+// Who wants another auth value, or has lost the one that there was, asks for a new key.
+func TestANewKeyForOneThatIsRefused(t *testing.T) {
+	n, _ := newChipClient(t)
+	n.mustEnsure(t)
+	before := read(t, n.cert(".key"))
+	n.Keys.TPM.Auth = secret.New("simsalabim")
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !strings.Contains(err.Error(), "icinga-enroll renew --rekey makes a new key") {
+		t.Fatalf("nobody has asked for one: %v", err)
+	}
+	n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+		t.Fatal(err)
+	}
+	if read(t, n.cert(".key")) != before {
+		t.Error("the old key is gone before there is another")
+	}
+	key := read(t, n.state("request.key"))
+	n.Wish = enroll.WhenDue
+	for range 8 { // none of which is another wrong guess
+		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+			t.Fatal(err)
+		}
+	}
+	n.authority.request = nil
+	if n.mustEnsure(t); read(t, n.cert(".key")) != key {
+		t.Error("approved, it is not the new key")
+	}
+	n.mustEnsure(t)
+}
+
+// The request may be the one whose auth value is lost, or whose key is; whoever is
+// about to sign it has to know.
+func TestARequestOfNoUseIsReplaced(t *testing.T) {
+	for what, row := range map[string]struct {
+		spoil func(*node, *pkitest.SWTPM) error
+		wish  enroll.Wish
+	}{
+		"another auth value": {func(n *node, _ *pkitest.SWTPM) error { n.Keys.TPM.Auth = secret.New("simsalabim"); return nil }, enroll.Rekey},
+		"cleared":            {func(_ *node, chip *pkitest.SWTPM) error { return chip.Tool("tpm2_clear") }, enroll.WhenDue},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n, chip := newChipClient(t)
+			n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+			if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+				t.Fatal(err)
+			}
+			before := read(t, n.state("request.crt"))
+			if err := row.spoil(n, chip); err != nil {
+				t.Fatal(err)
+			}
+			n.Wish = row.wish
+			r, err := n.Ensure(t.Context())
+			if !errors.Is(err, pki.ErrPending) || read(t, n.state("request.crt")) == before || !said(r, "takes its place and is to be signed instead") {
+				t.Errorf("got %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestARequestIsDiscardedWithoutItsTPM(t *testing.T) {
+	for what, spoil := range map[string]func(*node, *pkitest.SWTPM){
+		"gone":               func(_ *node, chip *pkitest.SWTPM) { chip.Stop() },
+		"another auth value": func(n *node, _ *pkitest.SWTPM) { n.Keys.TPM.Auth = secret.New("simsalabim") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			n, chip := newChipClient(t)
+			n.mustEnsure(t)
+			key := read(t, n.cert(".key"))
+			n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+			if r, err := n.Ensure(t.Context()); err != nil || r.Pending == nil {
+				t.Fatal(r, err)
+			}
+			spoil(n, chip)
+			if discarded, err := n.DiscardRequest(t.Context()); err != nil || !discarded {
+				t.Errorf("got %v, %v", discarded, err)
+			}
+			if exists(n.state("request.key")) || read(t, n.cert(".key")) != key || !strings.Contains(read(t, n.state("state.json")), nodeName) {
+				t.Error("the request is still there, or the node's key or name isn't")
+			}
+			if s, err := enroll.ReadStatus(n.StateDir); err != nil || s.Pending != nil || s.Certificate == nil || s.Certificate.Unusable == "" {
+				t.Errorf("the status is %+v, %v", s, err)
+			}
+		})
+	}
 }

@@ -75,7 +75,7 @@ func (t *TPM) advise(err error) (advice string, temporary bool) {
 func adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
 	switch {
 	case isRefusal(err, "Sign"):
-		return "the auth value is not the one that the key was made with: set key.tpm_auth_file to that", false
+		return "the auth value is not the one that the key was made with: set key.tpm_auth_file to that, or icinga-enroll renew --rekey makes a new key", false
 	case isOwnersRefusal(err) && !errors.Is(err, errNoStorageKey):
 		return "its owner hierarchy has got a password: take it off (tpm2_changeauth -c owner), or icinga-enroll renew --rekey makes a key below the one at 0x81000001", false
 	case isOwnersRefusal(err):
