@@ -29,6 +29,19 @@ type request struct {
 	cert *x509.Certificate
 }
 
+// findTPM has a first enrolment wait for the TPM that its key is to be in, which a boot
+// may find late, before any server is asked.
+func (n *node) findTPM(context.Context) (outcome, error) {
+	if n.pair != nil || n.state.Name != "" {
+		return outcome{}, nil
+	}
+	err := n.Keys.Ready()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = local{temporary{err}}
+	}
+	return outcome{}, err
+}
+
 // prepareKey has the key of a new certificate on disk before anything is
 // registered. A certificate that is only to be renewed needs none.
 func (n *node) prepareKey(context.Context) (outcome, error) {

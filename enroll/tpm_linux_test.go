@@ -55,6 +55,24 @@ func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
 	}
 }
 
+// A device may be there a while after the boot, and no server is asked before.
+func TestATPMThatIsNotThereYetIsAwaited(t *testing.T) {
+	for what, ensure := range map[string]func(*node) error{
+		"once":      func(n *node) error { _, err := n.Ensure(t.Context()); return err },
+		"--dry-run": func(n *node) error { _, err := n.Plan(t.Context()); return err },
+	} {
+		n := newNode(t)
+		asClient(n, nil)
+		n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: filepath.Join(t.TempDir(), "late")}}
+		if err := ensure(n); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || !enroll.IsLocal(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if len(n.authority.asked)+n.authority.probed > 0 {
+			t.Errorf("%s: a server was asked", what)
+		}
+	}
+}
+
 // What a run had begun to put in place needs no TPM to be completed.
 func TestASwitchToAKeyInATPMIsCompleted(t *testing.T) {
 	n := newTPMClient(t)

@@ -46,6 +46,15 @@ func (k Keys) Generate() (crypto.Signer, error) {
 	return GenerateKey(cmp.Or(k.Type, ECDSAP256))
 }
 
+// Ready finds out whether there is what makes new keys: its error is [ErrTPM], and
+// fs.ErrNotExist where no TPM is there, or not yet.
+func (k Keys) Ready() error {
+	if k.InTPM {
+		return k.TPM.ready()
+	}
+	return nil
+}
+
 // Parse returns the first private key in PEM text. Of one in a TPM it is only found
 // out when it is used whether the TPM is there and knows it: see [CheckKey].
 func (k Keys) Parse(text []byte) (crypto.Signer, error) {

@@ -3,9 +3,7 @@ package pki
 import (
 	"crypto"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	keyfile "github.com/foxboron/go-tpm-keyfiles"
 	"github.com/google/go-tpm/tpm2"
@@ -124,11 +122,20 @@ func (t *TPM) generate() (crypto.Signer, error) {
 		blob, err = below, berr
 	}
 	if err != nil {
-		f := t.explain(err, "no key can be made in the TPM")
-		f.temporary = f.temporary && !errors.Is(err, fs.ErrNotExist) // one that was never there isn't awaited
-		return nil, f
+		return nil, t.explain(err, noKey)
 	}
 	return t.key(blob)
+}
+
+const noKey = "no key can be made in the TPM"
+
+func (t *TPM) ready() error {
+	device, err := t.open()
+	if err != nil {
+		return t.explain(err, noKey)
+	}
+	_ = device.Close() // nothing was written
+	return nil
 }
 
 func (t *TPM) create(parent tpm2.TPMHandle) (blob *keyfile.TPMKey, err error) {
