@@ -19,6 +19,10 @@ import (
 type TPM struct {
 	Device string      // a device or a socket; "": the system's own
 	Auth   secret.Text // the auth value of keys that are made; zero: they have none
+
+	// Guard refuses a socket that another account could replace; nil: nobody does. A
+	// device is the kernel's.
+	Guard func(path string) error
 }
 
 // TPMDevice is Linux's own: the kernel shares it out to several programs.

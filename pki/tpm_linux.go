@@ -46,7 +46,7 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 	case err != nil:
 		return nil, err
 	case info.Mode()&fs.ModeSocket != 0:
-		return openSocket(t.name())
+		return t.openSocket()
 	case info.Mode()&fs.ModeDevice == 0:
 		return nil, fmt.Errorf("%w: %s is neither a device nor a socket", errNoDevice, t.name())
 	}
@@ -59,8 +59,13 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 
 // openSocket is for an emulator that speaks as a device does, such as swtpm with
 // --server type=unixio. Others wait until it is closed.
-func openSocket(path string) (transport.TPMCloser, error) {
-	conn, err := net.DialTimeout("unix", path, tpmPatience)
+func (t *TPM) openSocket() (transport.TPMCloser, error) {
+	if t.Guard != nil {
+		if err := t.Guard(t.name()); err != nil {
+			return nil, fmt.Errorf("%w: %w", errOthers, err)
+		}
+	}
+	conn, err := net.DialTimeout("unix", t.name(), tpmPatience)
 	if err != nil {
 		return nil, err
 	}

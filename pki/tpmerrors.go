@@ -25,6 +25,7 @@ var (
 	errBusyTPM  = errors.New("another program has it for itself")
 	errNoDevice = errors.New("it is no TPM's device")
 	errNoWay    = errors.New("not supported")
+	errOthers   = errors.New("it isn't believed")
 
 	errNoStorageKey = errors.New("none is kept") // though the owner lets nobody derive one
 )
@@ -55,6 +56,8 @@ func (t *TPM) advise(err error) (advice string, temporary bool) {
 	switch {
 	case errors.Is(err, errOldTPM), errors.Is(err, badTag):
 		return "it is a TPM 1.2, and this takes a TPM 2.0: set key.store: file", false
+	case errors.Is(err, errOthers):
+		return "another account could be what answers at key.tpm_device", false
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("this account may not use %s: run this as root, or add the account to the device's group (tss in most distributions)", t.name()), false
 	case errors.Is(err, fs.ErrNotExist):

@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 	"icinga-enroll/platform/machine"
 )
 
@@ -28,8 +30,12 @@ func (c *loaded) readKeys(s *enroll.Settings) error {
 	if len(auth.Reveal()) > pki.MaxTPMAuth {
 		return usage("key.tpm_auth: the auth value is longer than %d bytes, which is the most that a TPM takes", pki.MaxTPMAuth)
 	}
-	s.Keys.TPM = &pki.TPM{Device: c.Key.TPMDevice, Auth: auth}
+	s.Keys.TPM = c.tpm(auth)
 	return nil
+}
+
+func (c *loaded) tpm(auth secret.Text) *pki.TPM {
+	return &pki.TPM{Device: c.Key.TPMDevice, Auth: auth, Guard: platform.Guarded}
 }
 
 func (c *loaded) checkNoTPM() error {
@@ -57,7 +63,7 @@ func (c *loaded) devices() []string {
 func (c *loaded) identify() machine.Identity {
 	id := machine.Identify()
 	if c.isClient() && c.inTPM() {
-		id.Chip, _ = (&pki.TPM{Device: c.Key.TPMDevice}).ID() // one that doesn't say it decides nothing
+		id.Chip, _ = c.tpm(secret.Text{}).ID() // one that doesn't say it decides nothing
 	}
 	return id
 }
