@@ -60,7 +60,7 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 		want      string
 		temporary bool
 	}{
-		"none":                         {&pki.TPM{Device: file + "-none"}, "switched on in the firmware", true},
+		"none":                         {&pki.TPM{Device: file + "-none"}, "key.tpm_device names " + file + "-none, which isn't there", true},
 		"no device":                    {&pki.TPM{Device: file}, "key.tpm_device names none", false},
 		"a TPM 1.2":                    {newChip(t, 0x1e), "it is a TPM 1.2", false},
 		"one that dies":                {newChip(t, 0), "doesn't answer", true},

@@ -60,6 +60,8 @@ func (t *TPM) advise(err error) (advice string, temporary bool) {
 		return "another account could be what answers at key.tpm_device", false
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("this account may not use %s: run this as root, or add the account to the device's group (tss in most distributions)", t.name()), false
+	case errors.Is(err, fs.ErrNotExist) && t.Device != "":
+		return fmt.Sprintf("key.tpm_device names %s, which isn't there: correct it, or start the emulator; a service sees a device only with PrivateDevices=no", t.Device), true
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("%s isn't there: is the TPM switched on in the firmware, or given to the virtual machine? A service sees it only with PrivateDevices=no", t.name()), true
 	case errors.Is(err, errNoWay):

@@ -2,6 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
+	"path/filepath"
+	"runtime"
 	"strings"
 
 	"icinga-enroll/enroll"
@@ -23,12 +26,9 @@ func (c *loaded) readKeys(s *enroll.Settings) error {
 	case c.inTPM() && s.Keys.Type != pki.ECDSAP256:
 		return usage("%s: keys in a TPM are %s: remove the setting", c.where("key.type"), pki.ECDSAP256)
 	}
-	auth, err := c.readPassword("key.tpm_auth", c.Key.TPMAuth, c.Key.TPMAuthFile)
-	if err != nil {
+	auth, err := c.tpmAuth()
+	if err := errors.Join(c.checkStore(), c.checkDevice(), err); err != nil {
 		return err
-	}
-	if len(auth.Reveal()) > pki.MaxTPMAuth {
-		return usage("key.tpm_auth: the auth value is longer than %d bytes, which is the most that a TPM takes", pki.MaxTPMAuth)
 	}
 	s.Keys.TPM = c.tpm(auth)
 	return nil
@@ -42,12 +42,53 @@ func (c *loaded) checkNoTPM() error {
 	if c.inTPM() {
 		return usage("%s: tpm is for profile: api-client: the Icinga agent reads its key from a file", c.where("key.store"))
 	}
-	for _, key := range []string{"key.tpm_device", "key.tpm_auth", "key.tpm_auth_file"} {
-		if c.isSet(key) {
-			return usage("%s is for profile: api-client with key.store: tpm", c.where(key))
-		}
+	if key := c.ofTPM(); key != "" {
+		return usage("%s is for profile: api-client with key.store: tpm", c.where(key))
 	}
 	return nil
+}
+
+// ofTPM is a setting that says something of a TPM; "": none does.
+func (c *loaded) ofTPM() string {
+	for _, key := range []string{"key.tpm_device", "key.tpm_auth", "key.tpm_auth_file"} {
+		if c.isSet(key) {
+			return key
+		}
+	}
+	return ""
+}
+
+// checkStore refuses what looks as if keys were in a TPM, where nobody has said so:
+// they would be in files.
+func (c *loaded) checkStore() error {
+	if key := c.ofTPM(); key != "" && c.origin["key.store"] == "default" {
+		return usage("%s is for keys in a TPM: set key.store: tpm, or file where that is only for one that was made there before", c.where(key))
+	}
+	return nil
+}
+
+func (c *loaded) checkDevice() error {
+	device := c.Key.TPMDevice
+	switch {
+	case device == "":
+	case runtime.GOOS == "windows":
+		return usage("%s: Windows has one TPM, remove the setting", c.where("key.tpm_device"))
+	case !filepath.IsAbs(device):
+		return usage("%s: %q is not the absolute path of a device, or of an emulator's socket", c.where("key.tpm_device"), device)
+	}
+	return nil
+}
+
+func (c *loaded) tpmAuth() (secret.Text, error) {
+	where, text, err := c.findSecret("key.tpm_auth", c.Key.TPMAuth, c.Key.TPMAuthFile)
+	if err != nil || where == "" {
+		return secret.Text{}, err
+	}
+	auth, err := onePassword(where, text)
+	if err == nil && len(auth.Reveal()) > pki.MaxTPMAuth {
+		err = usage("%s: the auth value is longer than %d bytes, which is the most that a TPM takes", where, pki.MaxTPMAuth)
+	}
+	return auth, err
 }
 
 // devices are those that "run" opens. An emulator's socket is none.

@@ -72,7 +72,7 @@ type config struct {
 	Key struct {
 		Type        string `koanf:"type" oneof:"ecdsa-p256 ecdsa-p384 ed25519 rsa-3072 rsa-4096" usage:"ecdsa-p256, ecdsa-p384, ed25519, rsa-3072 or rsa-4096"`
 		Store       string `koanf:"store" oneof:"file tpm" usage:"where an API client's new keys are: file, or tpm (a TPM 2.0, which they never leave)"`
-		TPMDevice   string `koanf:"tpm_device" usage:"the TPM: a device, or the socket of an emulator; default: the system's own"`
+		TPMDevice   string `koanf:"tpm_device" form:"^$|absolute" usage:"the TPM: a device, or the socket of an emulator; default: the system's own"`
 		TPMAuth     string `koanf:"tpm_auth" secret:"yes" usage:"auth value of keys in the TPM; default: they have none"`
 		TPMAuthFile string `koanf:"tpm_auth_file" usage:"file that holds the auth value of keys in the TPM"`
 		Owner       string `koanf:"owner" usage:"account that the files of an API client, and their folder, belong to; default: the folder's"`
