@@ -26,6 +26,7 @@ type pair struct {
 	ca    *x509.Certificate   // the root behind it; nil until it is verified
 	bare  bool                // ca isn't in the file beside it
 
+	noKey    error // why key is nil
 	unusable error // why its key can't be used, which is in a TPM; nil: it can, as far as is known
 }
 
@@ -145,7 +146,7 @@ func (n *node) readPair() (*pair, []*x509.Certificate, error) {
 		return nil, nil, err
 	}
 	p := &pair{}
-	p.key, _ = n.Keys.Parse(key)
+	p.key, p.noKey = n.Keys.Parse(key)
 	if chain, err := pki.ParseCertificates(crt); err == nil {
 		p.cert = chain[0]
 		p.chain = slices.DeleteFunc(chain[1:], func(c *x509.Certificate) bool { return !c.IsCA })
@@ -160,7 +161,7 @@ func (n *node) verify(p *pair, roots []*x509.Certificate) (err error) {
 	case p.cert == nil:
 		return errors.New("it holds no certificate")
 	case p.key == nil:
-		return errors.New("the file beside it holds no private key")
+		return fmt.Errorf("the file beside it holds no private key that can be used here: %w", p.noKey)
 	}
 	p.ca, err = n.trust().VerifyIssued(pki.Issued{Certificate: p.cert, CA: slices.Concat(p.chain, roots)}, p.key.Public(), n.name, n.Now())
 	return cmp.Or(err, checkUsage(p.cert))

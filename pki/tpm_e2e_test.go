@@ -7,8 +7,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/pem"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -180,4 +182,31 @@ func TestATPMThatIsGoneComesBack(t *testing.T) {
 	}
 	noError(t, chip.Start())
 	signs(t, key)
+}
+
+// What isn't as the chip has made it may be refused in many ways.
+func TestAKeyInATPMWhoseFileIsDamaged(t *testing.T) {
+	_, keys := newTPM(t)
+	text, err := pki.EncodeKey(generate(t, keys))
+	noError(t, err)
+	whole, _ := pem.Decode(text)
+	end := len(whole.Bytes)
+	refusals := map[bool]int{}
+	for at := end - 200; at < end; at++ { // the private part, which is as long
+		der := slices.Clone(whole.Bytes)
+		der[at] ^= 0x55
+		key, err := keys.Parse(pem.EncodeToMemory(&pem.Block{Type: whole.Type, Bytes: der}))
+		if err != nil {
+			continue
+		}
+		err = pki.CheckKey(key)
+		damaged := errors.Is(err, pki.ErrTPM) && strings.Contains(err.Error(), "its file is damaged")
+		if !damaged && !errors.Is(err, pki.ErrKeyLost) || temporary(t, err) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+		refusals[damaged]++
+	}
+	if refusals[true] == 0 || refusals[false] == 0 {
+		t.Errorf("refused as damaged and as lost: %v", refusals)
+	}
 }

@@ -93,6 +93,10 @@ func adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
 		return "its owner hierarchy is switched off: switch it on in the firmware", false
 	case errors.Is(code, tpm2.TPMRCInitialize):
 		return "it was not started: whoever has made the device does that (tpm2_startup -c)", true
+	case errors.Is(code, tpm2.TPMRCFailure):
+		return "it has failed, and does nothing until it is reset: reboot", false
+	case isDamaged(err, code):
+		return "its file is damaged: bring it back as it was, or icinga-enroll renew --rekey makes a new key", false
 	}
 	return "the TPM has refused a command", code.IsWarning()
 }
@@ -101,6 +105,15 @@ func adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
 // that isn't kept there any more.
 func isLost(err error) bool {
 	return isAnswer(err, "Load", tpm2.TPMRCIntegrity) || isAnswer(err, "ReadPublic", tpm2.TPMRCHandle)
+}
+
+// isDamaged recognises a key that the chip can't even read. One of which it finds the
+// contents to be changed is lost to it.
+func isDamaged(err error, code tpm2.TPMRC) bool {
+	c, is := errors.AsType[*commandError](err)
+	about, _ := errors.AsType[tpm2.TPMFmt1Error](code)
+	aboutKey, _ := about.Parameter()
+	return is && c.command == "Load" && aboutKey
 }
 
 // isOwnersRefusal reports whether it takes a password to derive the storage key.

@@ -50,7 +50,7 @@ func lookAtKey(certificate string) (bad string) {
 	}
 	key, err := pki.Keys{TPM: &pki.TPM{}}.Parse(text) // which is not asked
 	if err != nil {
-		return "the file of the certificate's key " + file + " holds no key that can be read"
+		return "the file of the certificate's key " + file + " holds no key that can be read: " + err.Error()
 	}
 	chain, err := readCertificates(certificate)
 	if err == nil && !pki.Matches(chain[0], key.Public()) {
