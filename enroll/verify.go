@@ -56,7 +56,7 @@ func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
 	case err != nil:
 		return outcome{}, err
 	case n.pair == nil && out.text != "":
-		return outcome{}, errors.New(out.text)
+		return outcome{}, errors.New(out.text + ". Run icinga-enroll once for another")
 	case n.pair == nil && n.state.Pending != nil:
 		return outcome{}, fmt.Errorf("there is no certificate of %s yet: the request waits for approval; on the CA's machine: icinga2 ca sign %s, then icinga-enroll once", n.name, n.state.Pending.Fingerprint)
 	case n.pair == nil && n.hasFile(".crt") && !n.hasFile(".key"):

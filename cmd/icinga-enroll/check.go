@@ -169,7 +169,7 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		raise(stateCritical, "%s%s", bad, because(s))
 	}
 	if c := s.Certificate; c != nil && c.Unusable != "" {
-		raise(stateCritical, "%s", c.Unusable)
+		raise(stateCritical, "%s%s", c.Unusable, another(s))
 	}
 	if c := s.Certificate; c != nil {
 		left := int(c.NotAfter.Sub(now).Hours() / 24)
@@ -208,6 +208,14 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		v.text += ", but the last run failed: " + e.Message
 	}
 	return v
+}
+
+// another says what becomes of a key that can't be used.
+func another(s enroll.Status) string {
+	if s.Pending == nil {
+		return ""
+	}
+	return "; another waits for approval: icinga2 ca sign " + s.Pending.Fingerprint
 }
 
 func because(s enroll.Status) string {

@@ -57,6 +57,8 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 	pending := enroll.Status{Name: "web1", State: enroll.Pending, Pending: &enroll.Waiting{Fingerprint: "abc", Since: now}}
 	rekeying := with(300 * 24 * time.Hour)
 	rekeying.Pending = pending.Pending
+	cleared := with(300 * 24 * time.Hour)
+	cleared.State, cleared.Pending, cleared.Certificate.Unusable = enroll.Pending, pending.Pending, "the TPM doesn't know the key"
 	const day = 24 * time.Hour
 	tests := map[string]struct {
 		status enroll.Status
@@ -76,6 +78,7 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "", false, stateCritical, "the Director is away"},
 		"the file is gone":         {with(300 * day), "the certificate's file is gone", false, stateCritical, "the certificate's file is gone"},
 		"a new key waits":          {rekeying, "", false, stateWarning, "icinga2 ca sign abc"},
+		"a key is lost":            {cleared, "", false, stateCritical, "doesn't know the key; another waits for approval: icinga2 ca sign abc"},
 		"long and with bars":       {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "a|b" + strings.Repeat("x", 2000), false, stateCritical, "a|b"},
 		"service dead":             {with(300 * day), "", true, stateCritical, "doesn't run"},
 		"waiting for approval":     {pending, "", false, stateWarning, "icinga2 ca sign abc"},
