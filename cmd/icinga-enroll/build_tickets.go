@@ -110,7 +110,11 @@ func (c *loaded) apiCertificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, usage("%s: %w", c.where("api.key_file"), err)
 	}
-	key, err := pki.ParseKey(text)
+	auth, err := c.tpmAuth()
+	if err != nil {
+		return nil, err
+	}
+	key, err := pki.Keys{TPM: c.tpm(auth)}.Parse(text)
 	if err == nil && !pki.Matches(chain[0], key.Public()) {
 		err = fmt.Errorf("%s holds the key of another certificate than the one in %s", c.API.KeyFile, c.API.CertificateFile)
 	}

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"crypto"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
+	"icinga-enroll/pki/pkitest"
 )
 
 // Who can put his own in the place of a TPM's socket is given the keys' auth value
@@ -48,5 +51,37 @@ func TestATPMThatOthersCouldReplaceIsRefused(t *testing.T) {
 		if !strings.Contains(got, row.want) || row.want == "" && got != "" {
 			t.Errorf("%q, want %q", got, row.want)
 		}
+	}
+}
+
+// The certificate that asks for tickets may have its key in the TPM, too.
+func TestTheKeyOfAnAPIUserMayBeInTheTPM(t *testing.T) {
+	text, err := os.ReadFile("../../pki/testdata/tss2.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := pki.Keys{TPM: &pki.TPM{}}.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := pkitest.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Sign(key.Public(), "user", time.Now(), time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c loaded
+	c.API.KeyFile, c.API.CertificateFile = "../../pki/testdata/tss2.key", filepath.Join(t.TempDir(), "user.crt")
+	if err := os.WriteFile(c.API.CertificateFile, pki.EncodeCertificates(cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := c.apiCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if signer, is := shown.PrivateKey.(crypto.Signer); !is || !pki.InTPM(signer) {
+		t.Errorf("the key is %T", shown.PrivateKey)
 	}
 }
