@@ -1,14 +1,15 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 
 	keyfile "github.com/foxboron/go-tpm-keyfiles"
 	"github.com/google/go-tpm/tpm2"
@@ -80,10 +81,20 @@ func publicKey(blob *keyfile.TPMKey) (*ecdsa.PublicKey, error) {
 	return ec, nil
 }
 
+// hasAuth is emptyAuth, which is [0], with the value false. The format lets that be
+// left out, as keyfile does, but tpm2-openssl 1.1 then tries no auth value.
+var hasAuth = asn1.RawValue{FullBytes: []byte{0xa0, 3, asn1.TagBoolean, 1, 0}}
+
 func (k *tpmKey) encode() ([]byte, error) {
-	var text bytes.Buffer
-	err := keyfile.Encode(&text, k.blob)
-	return text.Bytes(), err
+	var parts []asn1.RawValue
+	if _, err := asn1.Unmarshal(keyfile.Marshal(k.blob), &parts); err != nil {
+		return nil, err
+	}
+	if k.blob.HasAuth() {
+		parts = slices.Insert(parts, 1, hasAuth) // behind its kind
+	}
+	der, err := asn1.Marshal(parts)
+	return pem.EncodeToMemory(&pem.Block{Type: tss2Block, Bytes: der}), err
 }
 
 // Public is what certificates are made for.
