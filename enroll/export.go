@@ -29,6 +29,10 @@ const (
 // ExportFormats lists them.
 func ExportFormats() []ExportFormat { return []ExportFormat{ExportPEM, ExportPKCS12, ExportCurl} }
 
+// ErrNoPassword is a PKCS#12 file that was to have none. It is said of what can be
+// exported at all.
+var ErrNoPassword = errors.New("--password-file: a PKCS#12 file needs a password, most programs refuse one without")
+
 // Export says what to write where.
 type Export struct {
 	Format   ExportFormat
@@ -130,6 +134,9 @@ func (n *node) export(x Export) ([]byte, error) {
 		}
 		return slices.Concat(key, pki.EncodeCertificates(b.Certificate), pki.EncodeCertificates(b.CA...)), nil
 	case ExportPKCS12:
+		if x.Password.IsZero() {
+			return nil, ErrNoPassword
+		}
 		return pki.EncodePKCS12(n.wholeBundle(), x.Password, x.Legacy)
 	default:
 		return n.curlConfig()

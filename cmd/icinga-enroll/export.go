@@ -63,8 +63,6 @@ func checkExport(x enroll.Export, passwordFile string) error {
 		return usage("--format: %q is none of: pem, pkcs12, curl", x.Format)
 	case x.File == "":
 		return usage("--out: say into which file")
-	case isPKCS12 && passwordFile == "":
-		return usage("--password-file: a PKCS#12 file needs a password, most programs refuse one without")
 	case platform.IsSameFile(x.File, passwordFile):
 		return usage("--out: %s is the file of --password-file, choose another one", x.File)
 	case !isPKCS12 && (passwordFile != "" || x.Legacy):
@@ -80,7 +78,7 @@ func export(cmd *cobra.Command, x enroll.Export) error {
 	}
 	defer done()
 	err = e.Export(cmd.Context(), x)
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, enroll.ErrNoPassword) {
 		return coded{err, exitUsage}
 	}
 	if err != nil {
