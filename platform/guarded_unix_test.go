@@ -5,6 +5,7 @@ package platform
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -30,4 +31,9 @@ func TestGuarded(t *testing.T) {
 	wantError(t, Guarded(filepath.Join(folder, "link")), file+" can be changed by others")
 	must(t, os.Chmod(file, 0o600), os.Chown(file, 64911, 0))
 	wantError(t, Guarded(file), file+" belongs to uid 64911", "chown root "+file)
+	// a socket's mode is about who may talk to it
+	socket := filepath.Join(folder, "socket")
+	must(t, syscall.Mknod(socket, syscall.S_IFSOCK|0o777, 0), os.Chmod(socket, 0o777)) //nolint:gosec // that is the point
+	must(t, Guarded(socket), os.Chown(socket, 64911, 0))
+	wantError(t, Guarded(socket), socket+" belongs to uid 64911")
 }
