@@ -235,3 +235,30 @@ func TestARequestIsDiscardedWithoutItsTPM(t *testing.T) {
 		})
 	}
 }
+
+// A password of the owner's that came later takes the key, and a new one is made below
+// the storage key that he keeps in the chip.
+func TestANewKeyBelowTheOwnersStorageKey(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.mustEnsure(t)
+	before, srk := read(t, n.cert(".key")), chip.Dir+"/srk"
+	for _, tool := range [][]string{
+		{"tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", srk},
+		{"tpm2_evictcontrol", "-C", "o", "-c", srk, "0x81000001"},
+		{"tpm2_flushcontext", "-t"},
+		{"tpm2_changeauth", "-c", "owner", "mine"},
+	} {
+		if err := chip.Tool(tool[0], tool[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !strings.Contains(err.Error(), "icinga-enroll renew --rekey makes a key below") {
+		t.Fatal(err)
+	}
+	n.Wish = enroll.Rekey
+	if n.mustEnsure(t); read(t, n.cert(".key")) == before {
+		t.Error("the key is the old one")
+	}
+	n.Wish = enroll.WhenDue
+	n.mustEnsure(t)
+}
