@@ -107,7 +107,7 @@ func (n *node) findPair(context.Context) (outcome, error) {
 		n.idle = p
 	}
 	if IsTemporary(reason) || errors.Is(reason, pki.ErrTPM) && n.Wish != Rekey {
-		return outcome{}, reason // not valid yet, by a clock that may be wrong, or a TPM that is to be mended: no reason to replace it
+		return outcome{}, reason // not valid yet, by a clock that may be wrong, or a TPM that is to be mended: no reason to replace it unless somebody says so
 	}
 	if reason != nil {
 		return warns("%s is of no use and will be replaced: %s", n.certFile(), reason)

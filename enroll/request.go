@@ -36,7 +36,7 @@ func (n *node) findTPM(context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	err := n.Keys.Ready()
-	if errors.Is(err, fs.ErrNotExist) {
+	if IsTemporary(err) {
 		err = local{temporary{err}}
 	}
 	return outcome{}, err

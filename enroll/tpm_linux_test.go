@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,20 +56,32 @@ func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
 	}
 }
 
-// A device may be there a while after the boot, and no server is asked before.
+// A device may be there a while after the boot, an emulator's socket before it, and no
+// server is asked until then.
 func TestATPMThatIsNotThereYetIsAwaited(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tpm") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dead := filepath.Join(dir, "socket")
+	if err := syscall.Mknod(dead, syscall.S_IFSOCK|0o600, 0); err != nil {
+		t.Fatal(err)
+	}
 	for what, ensure := range map[string]func(*node) error{
 		"once":      func(n *node) error { _, err := n.Ensure(t.Context()); return err },
 		"--dry-run": func(n *node) error { _, err := n.Plan(t.Context()); return err },
 	} {
-		n := newNode(t)
-		asClient(n, nil)
-		n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: filepath.Join(t.TempDir(), "late")}}
-		if err := ensure(n); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || !enroll.IsLocal(err) {
-			t.Errorf("%s: %v", what, err)
-		}
-		if len(n.authority.asked)+n.authority.probed > 0 {
-			t.Errorf("%s: a server was asked", what)
+		for _, device := range []string{filepath.Join(dir, "late"), dead} {
+			n := newNode(t)
+			asClient(n, nil)
+			n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: device}}
+			if err := ensure(n); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || !enroll.IsLocal(err) {
+				t.Errorf("%s, %s: %v", what, device, err)
+			}
+			if len(n.authority.asked)+n.authority.probed > 0 {
+				t.Errorf("%s, %s: a server was asked", what, device)
+			}
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (k Keys) Generate() (crypto.Signer, error) {
 }
 
 // Ready finds out whether there is what makes new keys: its error is [ErrTPM], and
-// fs.ErrNotExist where no TPM is there, or not yet.
+// temporary where the TPM may only not be there yet.
 func (k Keys) Ready() error {
 	if k.InTPM {
 		return k.TPM.ready()
