@@ -276,7 +276,7 @@ func changes(a, b *loaded) string {
 		}
 	}
 	if len(changed) == 0 {
-		return "nothing"
+		return "no setting" // the files that they name are read again all the same
 	}
 	return strings.Join(slices.Sorted(slices.Values(changed)), ", ")
 }
