@@ -62,7 +62,7 @@ type daemon struct {
 	hangUp   chan os.Signal
 
 	name     string // this machine's, when a round was last begun for it
-	hadAgent bool // the agent's folder was there when this began
+	hadAgent bool   // the agent's folder was there when this began
 	end      context.CancelCauseFunc
 	lost     func() error // says so where the state folder isn't the one any more that it began with
 }

@@ -92,7 +92,7 @@ func TestAProgramThatOthersCanReplaceIsNotInstalled(t *testing.T) {
 	if err := install(t.Context(), takesAll{}, c); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(c.Executable, 0o777); err != nil { //nolint:gosec // G302: that is the point
+	if err := os.Chmod(c.Executable, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	err := install(t.Context(), takesAll{}, c)
