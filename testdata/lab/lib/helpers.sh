@@ -103,6 +103,19 @@ last_deployment() {
 		sql_root -D director --skip-column-names --raw
 }
 
+# A stage becomes the active one a moment before the worker ends that has validated
+# it: until the next has begun, the master's port may be shut.
+helper_settled() {
+	local active started try
+	active=$(stat -c %.3Y "$LAB_DIR/master/data/api/packages/director/active-stage")
+	for ((try = 0; try < 300; try++)); do
+		started=$(printf %.3f "$(master_started 2>/dev/null || echo 0)")
+		[ "${started/./}" -le "${active/./}" ] || return 0
+		sleep 0.1
+	done
+	fail "the master has not restarted within 30 s of the deployment: see \`lab master-log\`"
+}
+
 # master_started prints when the master's worker began, as it says itself.
 master_started() {
 	local status
