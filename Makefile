@@ -191,7 +191,7 @@ fleet-check: lab
 	$(FLEET) .
 
 BENCHSTATVER := v0.0.0-20260908200009-22c9c6c9d4da
-BENCHMARKS   := $(GO) test -run '^$$' -bench . -benchmem -count 6 ./pki/... ./renew ./enroll
+BENCHMARKS   := $(GO) test -run '^$$' -bench . -benchmem -count 6 ./cmd/icinga-enroll ./pki/... ./renew ./enroll
 
 benchmarks:
 	@test -x bin/benchstat || GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTATVER)

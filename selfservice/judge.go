@@ -139,7 +139,7 @@ func (e *Error) adviseStatus(k call, empty bool, d dialect) {
 // reports in words comes from its database or its master and may pass.
 func (e *Error) adviseMessage(message string, d dialect) {
 	for _, v := range d.verdicts {
-		if !v.message.MatchString(message) {
+		if !v.message.matches(message) {
 			continue
 		}
 		if v.is != nil {
@@ -162,7 +162,7 @@ func (e *Error) adviseMessage(message string, d dialect) {
 // A verdict is what an error text of the Director means. The texts are matched
 // from their beginning, since they quote names that others have chosen.
 type verdict struct {
-	message   *regexp.Regexp
+	message   re
 	is        error
 	temporary bool
 	advice    string
@@ -205,8 +205,13 @@ var masterVerdicts = []verdict{
 	{message: re(`^Ticket salt is not configured`), advice: "Set ticket_salt in the ApiListener of the Icinga master (the constant TicketSalt) and reload it."},
 }
 
-// re compiles a pattern in which a dot stands for a newline, too.
-func re(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?s)` + pattern) }
+// re is a pattern in which a dot stands for a newline, too. It is compiled when an
+// error is judged: most runs have none, and a daemon need not keep it.
+type re string
+
+func (r re) matches(text string) bool {
+	return regexp.MustCompile(`(?s)` + string(r)).MatchString(text)
+}
 
 const (
 	adviceLost = "The Director may have registered the host all the same, and gives its key only once. " +

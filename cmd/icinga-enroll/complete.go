@@ -15,8 +15,8 @@ func completeFlags(root *cobra.Command) {
 	all := allSettings()
 	for _, cmd := range root.Commands() {
 		for _, s := range all {
-			if s.choices != nil && cmd.Flags().Lookup(s.flag()) != nil {
-				completeChoices(cmd, s.flag(), s.choices)
+			if s.choices != nil && cmd.Flags().Lookup(s.flag) != nil {
+				completeChoices(cmd, s.flag, s.choices)
 			}
 		}
 	}

@@ -122,7 +122,7 @@ func (p *page) verbs(parent *cobra.Command) {
 // flags writes the options that are no settings: those have a page of their own.
 func (p *page) flags(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		_, isSetting := findSetting(func(s setting) bool { return s.flag() == f.Name })
+		_, isSetting := findSetting(func(s setting) bool { return s.flag == f.Name })
 		if isSetting || f.Hidden || f.Name == "help" {
 			return
 		}
@@ -164,7 +164,7 @@ func (s setting) kindName() string {
 func (s setting) ways(value any) string {
 	ways := s.env()
 	if !s.secret && s.kind != kindVectors {
-		ways += ", --" + s.flag()
+		ways += ", --" + s.flag
 	}
 	if value := s.inYAML(value); value != "" {
 		ways += "; default: " + value

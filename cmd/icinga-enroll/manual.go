@@ -27,7 +27,7 @@ func readOn(text string) string {
 	}
 	var sections []string
 	for _, s := range allSettings() {
-		named := slices.Contains(words, s.key) || slices.Contains(words, s.env()) || strings.Contains(text, "--"+s.flag())
+		named := slices.Contains(words, s.key) || slices.Contains(words, s.env()) || strings.Contains(text, "--"+s.flag)
 		if named && !slices.Contains(sections, s.section()) {
 			sections = append(sections, s.section())
 		}

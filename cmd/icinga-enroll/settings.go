@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -129,6 +130,7 @@ func defaults(paths platform.Paths) map[string]any {
 // setting is one line of the configuration.
 type setting struct {
 	key     string // "director.url"
+	flag    string // "director-url"
 	kind    kind
 	usage   string
 	choices []string // the only values; none: any
@@ -150,12 +152,13 @@ func (s setting) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
-
 const envPrefix = "ICINGA_ENROLL_"
 
-// allSettings lists the fields of config in their order.
-func allSettings() []setting {
+// allSettings are the fields of config in their order. Every verb has a flag for
+// each, so they are read once.
+var allSettings = sync.OnceValue(readSettings)
+
+func readSettings() []setting {
 	var all []setting
 	groups := reflect.TypeFor[config]()
 	for group := range groups.Fields() {
@@ -171,8 +174,10 @@ func allSettings() []setting {
 }
 
 func newSetting(group string, field reflect.StructField) setting {
+	key := group + field.Tag.Get("koanf")
 	return setting{
-		key:     group + field.Tag.Get("koanf"),
+		key:     key,
+		flag:    strings.NewReplacer(".", "-", "_", "-").Replace(key),
 		kind:    field.Type,
 		usage:   field.Tag.Get("usage"),
 		choices: strings.Fields(field.Tag.Get("oneof")),
@@ -204,11 +209,11 @@ func addSettings(flags *pflag.FlagSet) {
 		switch {
 		case s.secret, s.kind == kindVectors:
 		case s.kind == kindBool:
-			flags.Bool(s.flag(), false, s.usage)
+			flags.Bool(s.flag, false, s.usage)
 		case s.kind == kindList:
-			flags.StringSlice(s.flag(), nil, s.usage)
+			flags.StringSlice(s.flag, nil, s.usage)
 		default:
-			flags.String(s.flag(), "", s.usage)
+			flags.String(s.flag, "", s.usage)
 		}
 	}
 }
@@ -355,7 +360,7 @@ func (s setting) parse(text string) (any, error) {
 func flagLayer(flags *pflag.FlagSet) layer {
 	l := newLayer()
 	for _, s := range allSettings() {
-		f := flags.Lookup(s.flag())
+		f := flags.Lookup(s.flag)
 		if f == nil || !f.Changed {
 			continue
 		}
