@@ -121,12 +121,11 @@ func (n *node) findPair(context.Context) (outcome, error) {
 	return says("%s is valid until %s (%s)%s", n.certFile(), p.cert.NotAfter.UTC().Format(time.DateOnly), days(left), p.inTPM())
 }
 
-// tryKey has the TPM use the key in place, but not where a request for another waits
-// since that could not be: to the chip every try with a wrong auth value is a guess,
-// and after some the new key is locked, too.
+// tryKey has the TPM use the key in place, but not at every poll while a request for
+// another waits since its auth value was refused: the new key would be locked, too.
 func (n *node) tryKey(key crypto.Signer) error {
-	if pki.InTPM(key) && n.state.Pending != nil && !n.state.PendingRekey {
-		return errors.New("its key in the TPM could not be used, and the request for another waits; icinga-enroll discard-request has it tried again")
+	if pki.IsGuessed(key) && n.state.Pending != nil && !n.state.PendingRekey {
+		return errors.New("its key in the TPM could not be used, and isn't tried while another is requested, since it has an auth value (icinga-enroll discard-request has it tried)")
 	}
 	return pki.CheckKey(key)
 }

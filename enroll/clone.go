@@ -34,7 +34,7 @@ func (n *node) ownMachine(ctx context.Context) (outcome, error) {
 	case nameErr != nil:
 		err = fmt.Errorf("%w. If it is a copy it enrols as itself, once it can find its name: %w", err, nameErr)
 	case own == original:
-		err = fmt.Errorf("%w. If it is a copy: give it a name of its own, with which it enrols (the service within a minute, otherwise icinga-enroll once); now it is %s, too (%s)", err, own, why)
+		err = fmt.Errorf("%w. If it is a copy: give it a name of its own, with which it enrols (the service within a minute of another hostname, otherwise icinga-enroll once); now it is %s, too (%s)", err, own, why)
 	default:
 		return n.goOnAs(own)
 	}

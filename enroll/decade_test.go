@@ -102,7 +102,7 @@ func (w *world) live(t *testing.T, d time.Duration) {
 		},
 		Log:  hclog.NewNullLogger(),
 		Now:  time.Now,
-		Tick: func() {},
+		Tick: func() bool { return false },
 	}
 	_ = loop.Run(ctx)
 	w.lastSeen = until

@@ -52,8 +52,8 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 	return Prepared{n.name, n.keyFile(), filepath.Join(n.CertsDir, n.name+".csr")}, err
 }
 
-// stillSameMachine is sameMachine for what asks no server: only Ensure makes a
-// machine of its own of a copy.
+// stillSameMachine is sameMachine for all but Ensure, which alone makes a machine of
+// its own of a copy.
 func (n *node) stillSameMachine(ctx context.Context) (outcome, error) {
 	out, err := n.sameMachine(ctx)
 	if errors.Is(err, ErrClone) {

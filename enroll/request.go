@@ -176,7 +176,7 @@ func (n *node) dropRequest() error {
 // discardRequest forgets the name as well where nothing outside bears it: it may
 // have been the mistake.
 func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
-	for _, prepare := range []func(context.Context) (outcome, error){n.load, n.sameMachine, n.completeSwitch} {
+	for _, prepare := range []func(context.Context) (outcome, error){n.load, n.stillSameMachine, n.completeSwitch} {
 		if _, err := prepare(ctx); err != nil {
 			return false, err
 		}
@@ -185,6 +185,8 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 		return false, n.setback
 	}
 	n.name = n.state.Name
+	had = n.state.Pending != nil
+	n.state.Pending, n.state.PendingRekey = nil, false
 	_, err = n.findPair(ctx)
 	switch {
 	case errors.Is(err, pki.ErrTPM):
@@ -192,14 +194,12 @@ func (n *node) discardRequest(ctx context.Context) (had bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	had = n.state.Pending != nil
 	if _, err := n.dir.ReadFile(requestCert); err == nil {
 		had = true
 	}
 	if err := n.dropRequest(); err != nil {
 		return false, err
 	}
-	n.state.Pending, n.state.PendingRekey = nil, false
 	if n.pair == nil && n.idle == nil && n.state.HostKey == "" {
 		n.state.Name, n.state.Hostname = "", ""
 	}

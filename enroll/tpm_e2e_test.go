@@ -15,8 +15,7 @@ import (
 	"icinga-enroll/pki/pkitest"
 )
 
-// newChipClient is an API client whose keys are in a TPM, and have an auth value.
-func newChipClient(t *testing.T) (*node, *pkitest.SWTPM) {
+func newChip(t *testing.T) *pkitest.SWTPM {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tpm") // a socket's path is short
 	if err != nil {
@@ -28,6 +27,13 @@ func newChipClient(t *testing.T) (*node, *pkitest.SWTPM) {
 		t.Fatal(err)
 	}
 	t.Cleanup(chip.Stop)
+	return chip
+}
+
+// newChipClient is an API client whose keys are in a TPM, and have an auth value.
+func newChipClient(t *testing.T) (*node, *pkitest.SWTPM) {
+	t.Helper()
+	chip := newChip(t)
 	n := newNode(t)
 	asClient(n, nil)
 	n.Keys = pki.Keys{InTPM: true, TPM: &pki.TPM{Device: chip.Socket(), Auth: secret.New("sesame")}}
@@ -180,6 +186,25 @@ func TestANewKeyForOneThatIsRefused(t *testing.T) {
 	n.mustEnsure(t)
 }
 
+// A wrong device in the configuration is soon put right.
+func TestAKeyIsTakenAgainWhenItsTPMIsBack(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.Keys.TPM.Auth = secret.Text{}
+	n.mustEnsure(t)
+	key := read(t, n.cert(".key"))
+	n.Keys.TPM.Device = newChip(t).Socket()
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	for range 2 {
+		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+			t.Fatal(err)
+		}
+	}
+	n.Keys.TPM.Device = chip.Socket()
+	if r := n.mustEnsure(t); r.Pending != nil || read(t, n.cert(".key")) != key {
+		t.Errorf("the certificate in place is not in force: %+v", r)
+	}
+}
+
 // The request may be the one whose auth value is lost, or whose key is; whoever is
 // about to sign it has to know.
 func TestARequestOfNoUseIsReplaced(t *testing.T) {
@@ -233,6 +258,25 @@ func TestARequestIsDiscardedWithoutItsTPM(t *testing.T) {
 				t.Errorf("the status is %+v, %v", s, err)
 			}
 		})
+	}
+}
+
+// Once it is discarded, the status says again what is wrong with the key in place.
+func TestADiscardedRequestLeavesTheReasonForIt(t *testing.T) {
+	n, _ := newChipClient(t)
+	n.mustEnsure(t)
+	n.Keys.TPM.Auth = secret.New("simsalabim")
+	n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+		t.Fatal(err)
+	}
+	n.Wish = enroll.WhenDue
+	if _, err := n.DiscardRequest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || s.Pending != nil || s.LastError == nil || !strings.Contains(s.LastError.Message, "auth value is not the one") {
+		t.Errorf("the status is %+v, %v", s, err)
 	}
 }
 

@@ -55,6 +55,8 @@ func (n *node) verifyCertificate(ctx context.Context) (outcome, error) {
 	switch {
 	case err != nil:
 		return outcome{}, err
+	case n.pair == nil && out.text != "" && n.state.Pending != nil:
+		return outcome{}, fmt.Errorf("%s. The request for another waits for approval: icinga2 ca sign %s, then icinga-enroll once", out.text, n.state.Pending.Fingerprint)
 	case n.pair == nil && out.text != "":
 		return outcome{}, errors.New(out.text + ". Run icinga-enroll once for another")
 	case n.pair == nil && n.state.Pending != nil:

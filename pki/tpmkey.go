@@ -32,6 +32,13 @@ func InTPM(key crypto.Signer) bool {
 	return is
 }
 
+// IsGuessed reports whether key is in a TPM and has an auth value: to the chip every
+// use with a wrong one is a guess, and after some it refuses the right one, too.
+func IsGuessed(key crypto.Signer) bool {
+	k, is := key.(*tpmKey)
+	return is && k.blob.HasAuth()
+}
+
 // CheckKey has the TPM sign something where key is in one. Its error is [ErrKeyLost]
 // or [ErrTPM]; nil where key can be used now.
 func CheckKey(key crypto.Signer) error {
