@@ -39,8 +39,9 @@ type Loop struct {
 	// Wake makes Ensure run at once, after OnWake; nil: nothing does.
 	Wake   <-chan os.Signal
 	OnWake func()
-	// Tick is called at least once a minute, while nothing is being done, too.
-	Tick func()
+	// Tick is called at least once a minute, while nothing is being done, too. It
+	// reports whether Ensure is to run at once.
+	Tick func() (now bool)
 }
 
 // Run goes on until ctx ends and returns its error: no other error ends the care
@@ -86,7 +87,9 @@ func untilDue(next, now time.Time) time.Duration {
 func (l *Loop) waitUntil(ctx context.Context, at time.Time) {
 	began := l.now()
 	for {
-		l.Tick()
+		if l.Tick() {
+			return
+		}
 		now := l.now()
 		left := at.Sub(now)
 		// A clock that was set back makes any date far away.

@@ -21,6 +21,7 @@ type rig struct {
 	offset atomic.Int64 // of the wall clock against the bubble's time, in nanoseconds
 	calls  []time.Time  // of Ensure, in the bubble's time
 	ticks  []time.Time
+	hurry  int // the tick that has Ensure run at once; 0: none
 	woken  int
 	wake   chan os.Signal
 }
@@ -50,7 +51,10 @@ func newRig(answer func(call int) (time.Time, error)) *rig {
 		Now:    func() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) },
 		Wake:   r.wake,
 		OnWake: func() { r.woken++ },
-		Tick:   func() { r.ticks = append(r.ticks, time.Now()) },
+		Tick: func() bool {
+			r.ticks = append(r.ticks, time.Now())
+			return len(r.ticks) == r.hurry
+		},
 	}
 	return r
 }
@@ -223,6 +227,17 @@ func TestAnApprovalIsPolledEagerlyThenCalmly(t *testing.T) {
 		}
 		if mean := sum / time.Duration(len(late)); mean < 3*time.Minute || mean > 7*time.Minute {
 			t.Errorf("after days the mean pause is %s, want about 5 minutes", mean)
+		}
+	})
+}
+
+func TestTickEndsAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(func(int) (time.Time, error) { return time.Time{}, errors.New("somebody has to mend it") })
+		r.hurry = 7 // the first is before the first round
+		r.run(t, 10*time.Minute)
+		if got := r.pauses(); len(got) != 1 || got[0] != 5*time.Minute {
+			t.Errorf("pauses are %v", got)
 		}
 	})
 }

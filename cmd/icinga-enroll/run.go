@@ -61,7 +61,7 @@ type daemon struct {
 	done     func() // of the enroller
 	hangUp   chan os.Signal
 
-	name     string // this machine's, when a round was last begun for it
+	name     string // this machine's, when the last round began; "": none has
 	hadAgent bool   // the agent's folder was there when this began
 	end      context.CancelCauseFunc
 	lost     func() error // says so where the state folder isn't the one any more that it began with
@@ -103,7 +103,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	defer hold.Release()
 	d.lost = hold.Lost
-	d.name, _ = platform.Hostname()
 	_, err = os.Stat(d.config.agentConfig())
 	d.hadAgent = err == nil
 	ctx, d.end = context.WithCancelCause(ctx)
@@ -119,7 +118,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	loop := renew.Loop{
 		First: d.firstRun(ctx), Ensure: d.ensure, Judge: judge, Log: d.log, Now: time.Now,
 		Wake: d.hangUp, OnWake: d.reload,
-		Tick: func() { d.tell(d.notify.Watchdog); d.guard(); d.renamed() },
+		Tick: func() bool { d.tell(d.notify.Watchdog); d.guard(); return d.renamed() },
 	}
 	err = loop.Run(ctx)
 	d.tell(d.notify.Stopping)
@@ -170,20 +169,16 @@ func (d *daemon) guard() {
 	}
 }
 
-// renamed has a round at once when this machine has got another name: a copy that
-// had its original's waits for that alone, and whatever is first to be mended
+// renamed reports whether this machine has another hostname than in the last round.
+// A copy that had its original's waits for that alone, and what has to be mended
 // otherwise is tried but every few hours.
-func (d *daemon) renamed() {
+func (d *daemon) renamed() bool {
 	name, err := platform.Hostname()
-	if err != nil || name == d.name {
-		return
+	if err != nil || d.name == "" || name == d.name {
+		return false
 	}
-	d.log.Info("this machine has another name", "before", d.name, "now", name)
-	d.name = name
-	select {
-	case d.hangUp <- syscall.SIGHUP:
-	default: // a round is due anyway
-	}
+	d.log.Info("this machine has another hostname", "before", d.name, "now", name)
+	return true
 }
 
 func (d *daemon) tell(manager func() error) {
@@ -194,6 +189,7 @@ func (d *daemon) tell(manager func() error) {
 
 // ensure is one round. A setback counts as a failure here: it is tried again.
 func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
+	d.name, _ = platform.Hostname()
 	report, err := d.enroller.Ensure(ctx)
 	d.enroller.Look = false
 	setback := err == nil && report.Setback != nil

@@ -103,15 +103,10 @@ func TestDaemonNoticesAnotherName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{log: hclog.NewNullLogger(), name: name, hangUp: make(chan os.Signal, 1)}
-	d.renamed()
-	if len(d.hangUp) != 0 {
-		t.Error("the same name is another one")
-	}
-	d.name = "golden.example.com"
-	d.renamed()
-	d.renamed()
-	if len(d.hangUp) != 1 || d.name != name {
-		t.Errorf("%d rounds are due for %s", len(d.hangUp), d.name)
+	d := &daemon{log: hclog.NewNullLogger()}
+	for before, want := range map[string]bool{"golden.example.com": true, name: false, "": false} {
+		if d.name = before; d.renamed() != want {
+			t.Errorf("after a round as %q: a round is due: %v", before, !want)
+		}
 	}
 }

@@ -110,7 +110,7 @@ func (o *overload) live(t *testing.T, p policy, number int) {
 		return report.Next, err
 	}
 	if p.make == nil {
-		loop := renew.Loop{Ensure: ensure, Judge: judge, Log: hclog.NewNullLogger(), Now: time.Now, Tick: func() {}}
+		loop := renew.Loop{Ensure: ensure, Judge: judge, Log: hclog.NewNullLogger(), Now: time.Now, Tick: func() bool { return false }}
 		_ = loop.Run(ctx)
 		return
 	}
