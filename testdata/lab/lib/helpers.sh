@@ -74,7 +74,7 @@ helper_deploy() {
 		# A deployment whose restart didn't come locks the master's packages until
 		# its next one ("Stage creation failed").
 		echo "$answer" >&2
-		kill -HUP "$LAB_MASTER_PID"
+		kill -HUP "$(process_pid master)"
 		for ((try = 0; try < 300; try++)); do
 			[ "$(master_started 2>/dev/null || echo "$before")" = "$before" ] || break
 			sleep 0.1
