@@ -303,8 +303,11 @@ func (c *loaded) director() (*selfservice.Client, error) {
 // controller is nil where no Icinga Web user is set.
 func (c *loaded) controller() (*selfservice.Controller, error) {
 	password, err := c.readPassword("director.password", c.Director.Password, c.Director.PasswordFile)
-	if err != nil || password.IsZero() && (c.Director.User == "" || c.awaits("director.password")) {
+	if err != nil || c.Director.User == "" && password.IsZero() {
 		return nil, err
+	}
+	if c.installs && password.IsZero() {
+		return nil, c.lacks("director.password", nil)
 	}
 	o, err := c.directorOptions()
 	if err != nil {

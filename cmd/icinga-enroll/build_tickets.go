@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,8 +35,11 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	if err := c.checkAPIPassword(); err != nil {
 		return err
 	}
-	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() && !c.awaits("ca.static_ticket") {
-		return usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket"))
+	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
+		err = c.lacks("ca.static_ticket", usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket")))
+	}
+	if err != nil {
+		return err
 	}
 	return c.readAPI(s)
 }
@@ -47,8 +51,8 @@ func (c *loaded) checkAPIPassword() error {
 		return nil
 	}
 	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)
-	if err == nil && password.IsZero() && !c.awaits("api.password") {
-		err = usage("%s has no password: set api.password_file, or api.certificate_file and api.key_file", c.where("api.user"))
+	if err == nil && password.IsZero() {
+		err = c.lacks("api.password", usage("%s has no password: set api.password_file, or api.certificate_file and api.key_file", c.where("api.user")))
 	}
 	return err
 }
@@ -115,6 +119,9 @@ func (c *loaded) apiCertificate() (*tls.Certificate, error) {
 		return nil, err
 	}
 	key, err := pki.Keys{TPM: c.tpm(auth)}.Parse(text)
+	if err == nil && pki.InTPM(key) && !(c.isClient() && c.inTPM()) {
+		err = errors.New("a key in a TPM takes profile: api-client with key.store: tpm, or the service may not use the chip")
+	}
 	if err == nil && !pki.Matches(chain[0], key.Public()) {
 		err = fmt.Errorf("%s holds the key of another certificate than the one in %s", c.API.KeyFile, c.API.CertificateFile)
 	}

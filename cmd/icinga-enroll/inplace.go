@@ -52,21 +52,27 @@ func lookAtKey(certificate string) (bad string) {
 	if err != nil {
 		return "the file of the certificate's key " + file + " holds no key that can be read: " + err.Error()
 	}
-	chain, err := readCertificates(certificate)
-	if err == nil && !pki.Matches(chain[0], key.Public()) {
+	text, err = readInPlace(certificate)
+	if err != nil {
+		return ""
+	}
+	if chain, err := pki.ParseCertificates(text); err == nil && !pki.Matches(chain[0], key.Public()) {
 		return "the file " + file + " holds the key of another certificate than the one beside it"
 	}
 	return ""
 }
 
-// lookAtCA says what is wrong with the file without which an agent doesn't start.
+// lookAtCA says what is wrong with the CA's file: an agent doesn't start without it.
 func lookAtCA(file string) (bad string) {
-	_, err := readCertificates(file)
+	text, err := readInPlace(file)
+	if err == nil {
+		_, err = pki.ParseCertificates(text)
+	}
 	switch {
 	case err == nil, errors.Is(err, fs.ErrPermission):
 		return ""
 	case errors.Is(err, fs.ErrNotExist):
-		return "the CA's certificate " + file + " is gone, and the Icinga agent doesn't start without it"
+		return "the CA's certificate " + file + " is gone"
 	}
 	return "the CA's certificate " + file + " can't be read: " + err.Error()
 }

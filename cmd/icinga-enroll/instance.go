@@ -32,7 +32,7 @@ func instanceOf(flags *pflag.FlagSet) instance {
 		in.paths.Config, _ = flags.GetString("config")
 	}
 	if in.name != "" {
-		in.service = service.InstanceName(in.service, in.name, func() bool { return in.paths.Config == usual && !isAgents(usual) })
+		in.service = service.InstanceName(in.service, in.name, in.paths.Config == usual && !isAgents(usual))
 	}
 	return in
 }

@@ -104,13 +104,14 @@ func credentialOf(key string) string {
 	return strings.NewReplacer("director.", "", "_", "-", ".", "-").Replace(key)
 }
 
-// awaits reports whether a secret that is missing here may be there for the
-// service that is installed: systemd hands credentials to nobody else.
-func (c *loaded) awaits(key string) bool {
-	if c.installs {
-		c.awaited = append(c.awaited, credentialOf(key))
+// lacks is err, unless a service is installed: it may get the secret that is missing
+// here by its unit, since systemd hands credentials to nobody else.
+func (c *loaded) lacks(key string, err error) error {
+	if !c.installs {
+		return err
 	}
-	return c.installs
+	c.awaited = append(c.awaited, credentialOf(key))
+	return nil
 }
 
 func readSecretFile(where, file string) (_, text string, err error) {

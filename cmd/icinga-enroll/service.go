@@ -92,8 +92,11 @@ func (c *loaded) takesDropIn() (text string) {
 	for _, credential := range c.awaited {
 		text += fmt.Sprintf("! %s is in no file that the configuration names: its unit has to have it, systemctl edit %s, with the lines [Service] and LoadCredential=%[1]s:FILE\n", credential, c.instance.service)
 	}
+	if !c.instance.isTemplates() {
+		return text
+	}
 	for _, path := range c.writePaths() {
-		if own := c.instance.paths.State; c.instance.isTemplates() && path != own && !strings.HasPrefix(path, own+"/") {
+		if own := c.instance.paths.State; path != own && !strings.HasPrefix(path, own+"/") {
 			text += fmt.Sprintf("! it may write below %s alone: for %s, which has to be there, systemctl edit %s, with the lines [Service] and ReadWritePaths=%[2]s\n", own, path, c.instance.service)
 		}
 	}
@@ -176,7 +179,12 @@ func (c *loaded) fromFile() error {
 // needsNoRoot refuses what a package's instance can't do: it runs as an account
 // of its own, and would end and be started again for ever.
 func (c *loaded) needsNoRoot() error {
-	if !c.instance.isTemplates() || c.Key.Owner+c.Key.Group == "" {
+	switch {
+	case !c.instance.isTemplates():
+		return nil
+	case !c.isClient():
+		return usage("the service %s is an API client's, and the configuration an agent's by now: icinga-enroll service uninstall first", c.instance.service)
+	case c.Key.Owner+c.Key.Group == "":
 		return nil
 	}
 	return usage("key.owner, key.group: the service %s doesn't run as root and can't give files away: remove them, and have it run as the account that reads the key: systemctl edit %[1]s, with the lines [Service] and User=", c.instance.service)

@@ -39,7 +39,7 @@ func TestAPackagesInstanceGivesNoFilesAway(t *testing.T) {
 		{"icinga-enroll-grafana", "", "grafana", false},
 	} {
 		c := loaded{instance: instance{service: row.service}}
-		c.Key.Owner, c.Key.Group = row.owner, row.group
+		c.Profile, c.Key.Owner, c.Key.Group = profileClient, row.owner, row.group
 		err := c.needsNoRoot()
 		if (err != nil) != row.refused || err != nil && !strings.Contains(err.Error(), "systemctl edit icinga-enroll@grafana") {
 			t.Errorf("%+v: %v", row, err)

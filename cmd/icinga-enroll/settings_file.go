@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -40,6 +41,8 @@ func fileLayer(file string, asked bool) (layer, error) {
 // read by the service's account.
 func adviceOn(err error) string {
 	switch {
+	case errors.Is(err, fs.ErrPermission) && runtime.GOOS == "windows":
+		return ": run this as Administrator"
 	case errors.Is(err, fs.ErrPermission):
 		return ": run this as root, or as root let this account read it, by its group (chgrp GROUP FILE && chmod 640 FILE)"
 	case errors.Is(err, fs.ErrNotExist):

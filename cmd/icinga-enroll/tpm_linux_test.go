@@ -73,6 +73,7 @@ func TestTheKeyOfAnAPIUserMayBeInTheTPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c loaded
+	c.Profile, c.Key.Store = profileClient, "tpm"
 	c.API.KeyFile, c.API.CertificateFile = "../../pki/testdata/tss2.key", filepath.Join(t.TempDir(), "user.crt")
 	if err := os.WriteFile(c.API.CertificateFile, pki.EncodeCertificates(cert), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,5 +84,9 @@ func TestTheKeyOfAnAPIUserMayBeInTheTPM(t *testing.T) {
 	}
 	if signer, is := shown.PrivateKey.(crypto.Signer); !is || !pki.InTPM(signer) {
 		t.Errorf("the key is %T", shown.PrivateKey)
+	}
+	c.Key.Store = "file" // and the unit doesn't open the chip
+	if _, err := c.apiCertificate(); err == nil || !strings.Contains(err.Error(), "key.store: tpm") {
+		t.Errorf("without a TPM for the service: %v", err)
 	}
 }

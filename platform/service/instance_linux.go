@@ -1,23 +1,36 @@
 package service
 
-import "os"
+import (
+	"os"
+	"path/filepath"
+)
 
 // InstanceName is what the service of one of several instances is called: that
 // of the package's template where the instance fits it, unless it has a unit of
 // its own.
-func InstanceName(service, instance string, fits func() bool) string {
+func InstanceName(service, instance string, fits bool) string {
 	if s, found := findSystemd(); found {
 		return s.instanceName(service, instance, fits)
 	}
 	return service + "-" + instance
 }
 
-func (s systemd) instanceName(service, instance string, fits func() bool) string {
-	own := service + "-" + instance
-	if _, err := os.Lstat(s.file(own)); err == nil || !s.hasTemplate(service) || !fits() {
+func (s systemd) instanceName(service, instance string, fits bool) string {
+	own, templates := service+"-"+instance, service+"@"+instance
+	switch {
+	case isThere(s.file(own)):
 		return own
+	case isThere(filepath.Join(s.units, "multi-user.target.wants", unitName(templates))):
+		return templates // until that is uninstalled, whatever the configuration says by now
+	case s.hasTemplate(service) && fits:
+		return templates
 	}
-	return service + "@" + instance
+	return own
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // TakesCredentials reports whether services here may get secrets by systemd's

@@ -72,7 +72,7 @@ func (s systemd) install(ctx context.Context, c Config) error {
 // visible refuses what the service could not see: the sandbox gives it temporary
 // folders of its own.
 func (c Config) visible() error {
-	for _, path := range slices.Concat([]string{c.Executable}, c.Arguments, c.WritePaths) {
+	for _, path := range slices.Concat([]string{c.Executable}, c.Arguments, c.WritePaths, c.OtherPaths) {
 		if path = filepath.Clean(path); within(path, "/tmp") || within(path, "/var/tmp") {
 			return fmt.Errorf("%s: the service has a /tmp and a /var/tmp of its own, in which this isn't: move it elsewhere", path)
 		}
