@@ -119,7 +119,7 @@ func (c *loaded) apiCertificate() (*tls.Certificate, error) {
 		return nil, err
 	}
 	key, err := pki.Keys{TPM: c.tpm(auth)}.Parse(text)
-	if err == nil && pki.InTPM(key) && !(c.isClient() && c.inTPM()) {
+	if err == nil && pki.InTPM(key) && !c.inTPM() {
 		err = errors.New("a key in a TPM takes profile: api-client with key.store: tpm, or the service may not use the chip")
 	}
 	if err == nil && !pki.Matches(chain[0], key.Public()) {
