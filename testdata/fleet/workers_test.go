@@ -20,7 +20,7 @@ func TestWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { up(t, lab) })
-	nodes, rounds := small(50, 500), small(1, 3)
+	nodes, rounds := small(50, 200), small(1, 3)
 	workers := []int{2, 4, 8, 16, 32}
 	took := map[int][]time.Duration{}
 	for round := range rounds {
