@@ -112,13 +112,13 @@ process_alive() { process_pid "$1" >/dev/null; }
 # its own process id before it becomes the server, so that no moment exists in
 # which it runs unknown to us.
 start_process() {
-	local name=$1
+	local name=$1 # in no folder that somebody removes: icinga2 makes no stage there
 	shift
 	stop_process "$name"
 	# shellcheck disable=SC2016 # the inner shell expands these
 	setsid bash -c '
 		read -r stat </proc/$$/stat; read -ra fields <<<"${stat##*) }"
-		echo "$$ ${fields[19]} $2" >"$1.new" && mv "$1.new" "$1" && shift 2 && exec "$@"
+		echo "$$ ${fields[19]} $2" >"$1.new" && mv "$1.new" "$1" && shift 2 && cd / && exec "$@"
 	' start "$LAB_DIR/run/$name.process" "$BOOT" "$@" </dev/null >>"$LAB_DIR/log/$name.out" 2>&1 9>&- &
 	disown
 }
