@@ -124,7 +124,7 @@ func (n *node) findPair(context.Context) (outcome, error) {
 // tryKey has the TPM use the key in place, but not at every poll while a request for
 // another waits since its auth value was refused: the new key would be locked, too.
 func (n *node) tryKey(key crypto.Signer) error {
-	if pki.IsGuessed(key) && n.state.Pending != nil && !n.state.PendingRekey {
+	if pki.HasAuthValue(key) && n.state.Pending != nil && !n.state.PendingRekey {
 		return errors.New("its key in the TPM could not be used, and isn't tried while another is requested, since it has an auth value (icinga-enroll discard-request has it tried)")
 	}
 	return pki.CheckKey(key)

@@ -32,9 +32,9 @@ func InTPM(key crypto.Signer) bool {
 	return is
 }
 
-// IsGuessed reports whether key is in a TPM and has an auth value: to the chip every
+// HasAuthValue reports whether key is in a TPM and has one: to the chip every
 // use with a wrong one is a guess, and after some it refuses the right one, too.
-func IsGuessed(key crypto.Signer) bool {
+func HasAuthValue(key crypto.Signer) bool {
 	k, is := key.(*tpmKey)
 	return is && k.blob.HasAuth()
 }
