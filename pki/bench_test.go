@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -32,5 +33,24 @@ func BenchmarkRequestCertificate(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Icinga's CA has an RSA key of 4096 bits, and its certificate comes with the
+// answer as well as with the connection.
+func BenchmarkVerifyIssued(b *testing.B) {
+	authority, key := newKeyOf(b, pki.RSA4096), newKeyOf(b, pki.RSA4096)
+	template := named("Icinga CA", true)
+	ca := certify(b, template, template, authority.Public(), authority)
+	issued := pki.Issued{
+		Certificate: certify(b, named("web1", false), ca, key.Public(), authority),
+		CA:          []*x509.Certificate{ca},
+		Peer:        pki.Peer{CA: ca},
+	}
+	trust := pki.Trust{Pins: []pki.Pin{pki.PublicKeyPin(ca)}}
+	for b.Loop() {
+		if _, err := trust.VerifyIssued(issued, key.Public(), "web1", time.Now()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
