@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -295,9 +296,12 @@ func (d *Dir) Reserve(size int64) (release func() error, err error) {
 		}
 		return explain(fmt.Sprintf("try whether %d bytes can be written in %s", size, d.path), err)
 	}
-	// Random bytes, since a file system may store zeros in no space at all.
+	// Random bytes, since a file system may store zeros in no space at all; not
+	// the kernel's, which are many times as dear.
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
 	name := temporaryPrefix + rand.Text()
-	if err := d.writeTemporary(name, io.LimitReader(rand.Reader, size), 0o600, Owner{}, durable); err != nil {
+	if err := d.writeTemporary(name, io.LimitReader(mathrand.NewChaCha8(seed), size), 0o600, Owner{}, durable); err != nil {
 		return nil, explained(err)
 	}
 	return func() error { return explained(d.remove(name)) }, nil
