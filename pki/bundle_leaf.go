@@ -123,6 +123,9 @@ func noCA(leaf *x509.Certificate, others []*x509.Certificate) error {
 	if leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
 		return permanent("the certificate %q is self-signed: it is the request and not what the CA made of it", leaf.Subject)
 	}
+	if i := slices.IndexFunc(others, func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, leaf.RawIssuer) }); i >= 0 {
+		return permanent("the CA's certificate is missing: %q was signed by a CA of the same name as the one at hand, %s, but not by it: has the CA been made anew? Give the file of the one that signed", leaf.Subject, describeCA(others[i]))
+	}
 	if len(others) == 0 {
 		return permanent("the CA's certificate is missing: %q was signed by %q; give its file too (Icinga's is ca.crt)", leaf.Subject, leaf.Issuer)
 	}

@@ -149,7 +149,7 @@ func TestParseBundleRefuses(t *testing.T) {
 		{"wrong key beside PKCS#12", other, "sesame", [][]byte{file}, "is for another key"},
 		{"no CA", given, "", [][]byte{pemOf(h.leaf)}, "CA's certificate is missing"},
 		{"another CA", given, "", [][]byte{pemOf(h.leaf, h.stranger)}, `was signed by "CN=Fleet CA", there is only "CN=Other CA"`},
-		{"another CA of the same name", given, "", [][]byte{pemOf(tampered, h.ca)}, "CA's certificate is missing"},
+		{"another CA of the same name", given, "", [][]byte{pemOf(tampered, h.ca)}, "a CA of the same name as the one at hand"},
 		{"CA as the leaf", given, "", [][]byte{pemOf(h.caOfKey, h.ca)}, "is that of a CA"},
 		{"only CAs", none, "", [][]byte{pemOf(h.ca, h.stranger)}, "only certificates of CAs"},
 		{"only CAs for a key", given, "", [][]byte{pemOf(h.ca)}, "only certificates of CAs"},
