@@ -89,11 +89,12 @@ func indent(text string) string {
 
 var manFiles = []struct{ path, is string }{
 	{"/etc/icinga-enroll/config.yml", "the configuration, see icinga-enroll.yml(5)"},
+	{"/usr/share/icinga-enroll/config.yml", "what the deb makes it of where there is none: every setting in a comment"},
 	{"/etc/icinga-enroll/NAME.yml", "that of --instance NAME"},
 	{"/etc/credstore/template-key", "the template key, as a credential of systemd, instead of director.template_key_file; the service alone gets it"},
 	{"/var/lib/icinga-enroll", "state: the host API key that the Director gives only once, a pending request, and status.json, which every account may read"},
 	{"/var/lib/icinga2/certs", "where the Icinga agent looks for its key and certificate"},
-	{"icinga-enroll.service", "the unit of the service. \"icinga-enroll service install\" enables it, and writes one of its own to /etc/systemd/system where the configuration names other folders"},
+	{"icinga-enroll.service", "the unit of the service. \"icinga-enroll service install\" enables it, and writes one of its own to /etc/systemd/system where the configuration names other folders, which an upgrade writes anew"},
 	{"/etc/init.d/icinga-enroll", "the service's script where OpenRC or System V init starts it; \"icinga-enroll service install\" writes it, and its log is /var/log/icinga-enroll.log"},
 	{"icinga-enroll.timer", "instead of the service: icinga-enroll renew --due, four times a day (systemctl enable --now icinga-enroll.timer)"},
 	{"icinga-enroll@NAME.service", "an API client's service under the account icinga-enroll, or another one (systemctl edit icinga-enroll@NAME, [Service], User=). Its configuration is read at the start, and its hooks run as that account. A file with a secret that only root may read is handed to it by a line of that drop-in, such as LoadCredential=api-password:/etc/icinga-enroll/api-password, without a setting for it. An agent's instance has a unit icinga-enroll-NAME.service of its own, which service install writes"},
@@ -101,7 +102,7 @@ var manFiles = []struct{ path, is string }{
 
 const manRemoval = `Removing the package stops the service and keeps configuration and state (an rpm's edited configuration as config.yml.rpmsave): the host API key can't be got again. Installed again, with the configuration under its own name, it goes on as before.
 
-Purging it (dpkg --purge) removes /etc/icinga-enroll and /var/lib/icinga-enroll, too. What stays: the key and certificate in /var/lib/icinga2/certs, the Icinga agent's configuration in /etc/icinga2 with its backups (*.orig), credentials in /etc/credstore, folders that the configuration names elsewhere, the system account icinga-enroll, and the host in the Director. "icinga-enroll leave" before the purge removes certificate and host. Other package managers know no purge: remove the two folders by hand.`
+Purging it (dpkg --purge) removes /etc/icinga-enroll and /var/lib/icinga-enroll, too, unless another program, such as one in /usr/local/bin, has got the service. What stays: the key and certificate in /var/lib/icinga2/certs, the Icinga agent's configuration in /etc/icinga2 with its backups (*.orig), credentials in /etc/credstore, folders that the configuration names elsewhere, the system account icinga-enroll, and the host in the Director. "icinga-enroll leave" before the purge removes certificate and host. Other package managers know no purge: remove the two folders by hand.`
 
 func (p *page) verbs(parent *cobra.Command) {
 	for _, cmd := range parent.Commands() {

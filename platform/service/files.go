@@ -33,6 +33,18 @@ func replace(file, text string, perm fs.FileMode) (undo func() error, err error)
 	return undo, explain(write(file, text, perm))
 }
 
+// withdraw removes file, if it is there. undo brings it back.
+func withdraw(file string) (undo func() error, err error) {
+	before, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	return func() error { return write(file, string(before), 0o644) }, remove(file)
+}
+
 func write(file, text string, perm fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {

@@ -56,17 +56,24 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	if target, err := os.Readlink(s.file(c.Name)); err == nil && target == os.DevNull {
 		return ErrMasked
 	}
-	// A package's unit that does the same is only to be enabled.
-	undo := func() error { return nil }
-	if _, err := os.Stat(s.file(c.Name)); err == nil || !s.isPackaged(c.Name, text) {
-		if undo, err = replace(s.file(c.Name), text, 0o644); err != nil {
-			return err
-		}
+	undo, err := s.provide(c.Name, text)
+	if err != nil {
+		return err
 	}
-	if err := s.load(ctx, "enable", unitName(c.Name)); err != nil {
+	// Enabled before, its link may lead to the file that was there then.
+	if err := s.load(ctx, "reenable", unitName(c.Name)); err != nil {
 		return errors.Join(err, undo(), s.reread(context.WithoutCancel(ctx)))
 	}
 	return nil
+}
+
+// provide puts the unit into place. A package's that does the same needs only
+// that none shadows it.
+func (s systemd) provide(name, text string) (undo func() error, err error) {
+	if s.isPackaged(name, text) {
+		return withdraw(s.file(name))
+	}
+	return replace(s.file(name), text, 0o644)
 }
 
 // visible refuses what the service could not see: the sandbox gives it temporary

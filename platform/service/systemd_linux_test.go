@@ -24,10 +24,25 @@ func fakeSystemctl(t *testing.T, failing string) (calls func() string) {
 }
 
 func TestInstallLeavesWhatWasThereWhenItFails(t *testing.T) {
-	for what, before := range map[string]string{"nothing": "", "another unit": "[Service]\n"} {
+	text, err := unit(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct{ before, packaged string }{
+		"nothing":                  {},
+		"another unit":             {before: "[Service]\n"},
+		"one before the package's": {before: "[Service]\n", packaged: text},
+		"nothing, and a package":   {packaged: text},
+	} {
 		t.Run(what, func(t *testing.T) {
+			before := c.before
 			fakeSystemctl(t, "enable")
-			s := systemd{units: t.TempDir(), booted: true}
+			s := systemd{units: t.TempDir(), packaged: []string{t.TempDir()}, booted: true}
+			if c.packaged != "" {
+				if err := os.WriteFile(filepath.Join(s.packaged[0], "icinga-enroll.service"), []byte(c.packaged), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if before != "" {
 				if err := os.WriteFile(s.file("icinga-enroll"), []byte(before), 0o644); err != nil {
 					t.Fatal(err)
@@ -53,13 +68,16 @@ func TestPackagedUnitIsOnlyEnabled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := strings.ReplaceAll(text, "config.yml", "other.yml")
 	for what, c := range map[string]struct {
-		packaged string
-		written  bool
+		packaged, before string
+		written          bool
 	}{
-		"the same":   {text, false},
-		"another":    {strings.ReplaceAll(text, "config.yml", "other.yml"), true},
-		"no package": {"", true},
+		"the same":             {text, "", false},
+		"the same, shadowed":   {text, other, false},
+		"another":              {other, "", true},
+		"another, written ere": {other, other, true},
+		"no package":           {"", "", true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			calls := fakeSystemctl(t, "nothing")
@@ -69,13 +87,21 @@ func TestPackagedUnitIsOnlyEnabled(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if c.before != "" {
+				if err := os.WriteFile(s.file("icinga-enroll"), []byte(c.before), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if err := s.install(t.Context(), example); err != nil {
 				t.Fatal(err)
+			}
+			if now, err := os.ReadFile(s.file("icinga-enroll")); err == nil && string(now) != text {
+				t.Errorf("an older unit stays: %s", now)
 			}
 			if _, err := os.Stat(s.file("icinga-enroll")); (err == nil) != c.written {
 				t.Errorf("a unit of our own: %v, want %v", err == nil, c.written)
 			}
-			if !strings.Contains(calls(), "enable icinga-enroll.service\n") {
+			if !strings.Contains(calls(), "reenable icinga-enroll.service\n") {
 				t.Errorf("not enabled: %s", calls())
 			}
 		})

@@ -5,8 +5,8 @@
 . "$("$LAB" env)"
 CERT=/var/lib/icinga2/certs/$NAME.crt
 
-# Without a person to ask, what is edited stays.
-dpkg_() { inside env DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io --force-confold "$@"; }
+# dpkg_ has nobody to ask, and is told of no choice.
+dpkg_() { inside env DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io "$@" </dev/null; }
 
 # takes_packages OLDER NEWER puts them into the root.
 takes_packages() {
