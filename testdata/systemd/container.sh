@@ -117,13 +117,23 @@ install_program() {
 
 inside() { nsenter --target "$LEADER" --mount --uts --ipc --net --pid --cgroup -- "$@"; }
 
+# find_leader finds the container's first process, and not the helper before it that
+# makes its namespaces.
+find_leader() {
+	local pid
+	for pid in $(pgrep -P "$NSPAWN"); do
+		LEADER=$pid
+		! grep -qP '^NSpid:.*\t1$' "/proc/$pid/status" || return 0
+	done
+	return 1
+}
+
 boot() {
 	# shellcheck disable=SC2086 # an empty NETWORK is no argument
 	systemd-nspawn --quiet --boot --directory="$ROOT" --register=no --keep-unit ${NETWORK---private-network} \
 		--console=pipe </dev/null >>"$ROOT.console" 2>&1 &
 	NSPAWN=$!
-	within 20 pgrep -P "$NSPAWN"
-	LEADER=$(pgrep -P "$NSPAWN")
+	within 20 find_leader
 	within 60 is_up
 }
 
