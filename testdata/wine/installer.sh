@@ -27,7 +27,7 @@ compile_installers() {
 msi() {
 	local option=$1 file=$2
 	shift 2
-	inside env "${ENVIRONMENT[@]}" "$WINE" msiexec "$option" "Z:\\work\\$file" /qn /l\*v 'Z:\work\out\msi.log' "$@" </dev/null
+	inside env "${ENVIRONMENT[@]}" "$WINE" msiexec "$option" "Z:\\srv\\$file" /qn /l\*v 'Z:\srv\out\msi.log' "$@" </dev/null
 }
 
 installed() { inside env "${ENVIRONMENT[@]}" "$WINE" "$INSTALLED" "$@" </dev/null; }
