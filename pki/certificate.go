@@ -38,7 +38,7 @@ func RequestCertificate(key crypto.Signer, cn string, now time.Time) (*x509.Cert
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, permanentCause(err, "the request certificate for %q can't be made", cn)
+		return nil, signingCause(err, "the request certificate for %q can't be made", cn)
 	}
 	return x509.ParseCertificate(der)
 }
@@ -58,7 +58,7 @@ func CSRFor(key crypto.Signer, subject pkix.Name) ([]byte, error) {
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, key)
 	if err != nil {
-		return nil, permanentCause(err, "the CSR for %q can't be made", subject.CommonName)
+		return nil, signingCause(err, "the CSR for %q can't be made", subject.CommonName)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }

@@ -122,6 +122,14 @@ func temporaryCause(cause error, format string, args ...any) error {
 	return &failure{text: fmt.Sprintf(format, args...), cause: cause, temporary: true}
 }
 
+// signingCause is for what a key was to sign: it may pass where its cause may, as a
+// TPM that is locked does.
+func signingCause(cause error, format string, args ...any) error {
+	var says interface{ Temporary() bool }
+	passes := errors.As(cause, &says) && says.Temporary()
+	return &failure{text: fmt.Sprintf(format, args...), cause: cause, temporary: passes}
+}
+
 func untrusted(format string, args ...any) error {
 	return &failure{text: fmt.Sprintf(format, args...), kind: ErrUntrusted}
 }
