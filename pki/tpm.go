@@ -114,17 +114,27 @@ func keyTemplate(hasAuth bool) tpm2.TPMTPublic {
 	}
 }
 
-// generate has the chip make a key of type [ECDSAP256]: below the storage key that it
-// derives or, where the owner keeps that to himself, below the one that is kept there.
-func (t *TPM) generate() (crypto.Signer, error) {
-	blob, err := t.create(tpm2.TPMRHOwner)
-	if isOwnersRefusal(err) {
-		below, berr := t.create(persistentKey)
-		if isLost(berr) {
-			berr = fmt.Errorf("%w: %w", errNoStorageKey, err)
-		}
-		blob, err = below, berr
+// belowStorageKey tells do what new keys are made below: the storage key that the chip
+// derives or, where the owner keeps that to himself, the one that is kept there.
+func belowStorageKey(do func(parent tpm2.TPMHandle) error) error {
+	err := do(tpm2.TPMRHOwner)
+	if !isOwnersRefusal(err) {
+		return err
 	}
+	kept := do(persistentKey)
+	if isLost(kept) {
+		return fmt.Errorf("%w: %w", errNoStorageKey, err)
+	}
+	return kept
+}
+
+// generate has the chip make a key of type [ECDSAP256].
+func (t *TPM) generate() (crypto.Signer, error) {
+	var blob *keyfile.TPMKey
+	err := belowStorageKey(func(parent tpm2.TPMHandle) (err error) {
+		blob, err = t.create(parent)
+		return err
+	})
 	if err != nil {
 		return nil, t.explain(err, noKey)
 	}
@@ -133,12 +143,39 @@ func (t *TPM) generate() (crypto.Signer, error) {
 
 const noKey = "no key can be made in the TPM"
 
+// ready goes as far as generate can without making a key: nothing is written.
 func (t *TPM) ready() error {
-	device, err := t.open()
+	err := belowStorageKey(func(parent tpm2.TPMHandle) error {
+		return t.withStorageKey(parent, func(device transport.TPM, _ primary) error { return t.refuseLocked(device) })
+	})
 	if err != nil {
 		return t.explain(err, noKey)
 	}
-	_ = device.Close() // nothing was written
+	return nil
+}
+
+// inLockout is a bit of TPMA_PERMANENT (TPM 2.0 Library, part 2, 8.6).
+const inLockout = 1 << 9
+
+// refuseLocked is for keys with an auth value: a chip that is locked makes one, and
+// doesn't use it.
+func (t *TPM) refuseLocked(device transport.TPM) error {
+	if t.Auth.IsZero() {
+		return nil
+	}
+	got, err := tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(tpm2.TPMPTPermanent), PropertyCount: 1}.Execute(device)
+	if err != nil {
+		return &commandError{"GetCapability", err}
+	}
+	properties, err := got.CapabilityData.Data.TPMProperties()
+	if err != nil {
+		return err
+	}
+	for _, p := range properties.TPMProperty {
+		if p.Property == tpm2.TPMPTPermanent && p.Value&inLockout != 0 {
+			return tpm2.TPMRCLockout
+		}
+	}
 	return nil
 }
 

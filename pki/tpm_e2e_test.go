@@ -86,8 +86,43 @@ func TestNothingStaysInTheTPM(t *testing.T) {
 	_, keys := newTPM(t)
 	for range 8 {
 		signs(t, generate(t, keys))
+		noError(t, keys.Ready())
 		_, err := keys.TPM.ID()
 		noError(t, err)
+	}
+}
+
+// What killed programs leave is what the advice flushes.
+func TestATPMThatIsFullIsEmptied(t *testing.T) {
+	chip, keys := newTPM(t)
+	for what, row := range map[string]struct {
+		fill  func() error
+		empty string
+	}{
+		"of keys":     {func() error { return chip.Tool("tpm2_createprimary", "-C", "o", "-G", "ecc") }, "-t"},
+		"of sessions": {func() error { return chip.Tool("tpm2_startauthsession", "-S", chip.Dir+"/session") }, "-s"},
+	} {
+		for range 64 {
+			if err := row.fill(); err != nil {
+				break
+			}
+		}
+		_, err := keys.Generate()
+		if !errors.Is(err, pki.ErrTPM) || !temporary(t, err) || !strings.Contains(err.Error(), row.empty) || strings.Contains(err.Error(), "/dev/") {
+			t.Errorf("full %s: %v", what, err)
+		}
+		tpm2(t, chip, "tpm2_flushcontext", row.empty)
+		signs(t, generate(t, keys))
+	}
+}
+
+func TestATPM12IsToldSo(t *testing.T) {
+	chip, keys := newTPM(t)
+	chip.Stop()
+	chip.Old = true
+	noError(t, chip.Start())
+	if err := keys.Ready(); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "it is a TPM 1.2") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -105,12 +140,16 @@ func TestAnAuthValueIsAskedFor(t *testing.T) {
 		}
 	}
 	keys.TPM.Auth = secret.New("sesame")
-	if err := pki.CheckKey(read(t, keys, key)); !errors.Is(err, pki.ErrTPM) || !temporary(t, err) || !strings.Contains(err.Error(), "--clear-lockout") {
-		t.Errorf("locked: %v", err)
+	for what, err := range map[string]error{"a key": pki.CheckKey(read(t, keys, key)), "before a new one": keys.Ready()} {
+		if !errors.Is(err, pki.ErrTPM) || errors.Is(err, pki.ErrTPMGone) || !temporary(t, err) || !strings.Contains(err.Error(), "--clear-lockout") {
+			t.Errorf("locked, %s: %v", what, err)
+		}
 	}
-	signs(t, free) // others' wrong guesses don't lock it
+	noError(t, pki.Keys{InTPM: true, TPM: &pki.TPM{Device: chip.Socket()}}.Ready()) // a key without one isn't
+	signs(t, free)                                                                  // others' wrong guesses don't lock it
 	tpm2(t, chip, "tpm2_dictionarylockout", "--clear-lockout")
 	signs(t, key)
+	noError(t, keys.Ready())
 }
 
 func TestAKeyOfAnotherTPMIsLost(t *testing.T) {
@@ -142,15 +181,18 @@ func TestAnOwnerWithAPassword(t *testing.T) {
 	srk := chip.Dir + "/srk"
 	tpm2(t, chip, "tpm2_createprimary", "-C", "o", "-G", "rsa2048", "-c", srk)
 	tpm2(t, chip, "tpm2_changeauth", "-c", "owner", "mine")
-	_, err := keys.Generate()
-	if !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "no storage key is kept in it") {
-		t.Errorf("without a storage key: %v", err)
+	_, made := keys.Generate()
+	for what, err := range map[string]error{"a new key": made, "before it": keys.Ready()} {
+		if !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "no storage key is kept in the chip") {
+			t.Errorf("without a storage key, %s: %v", what, err)
+		}
 	}
-	if err := pki.CheckKey(before); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "renew --rekey makes a key below the one at 0x81000001") {
+	if err := pki.CheckKey(before); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "if a storage key is kept at 0x81000001, icinga-enroll renew --rekey makes a key below that") {
 		t.Errorf("a key of before: %v", err)
 	}
 	tpm2(t, chip, "tpm2_evictcontrol", "-C", "o", "-P", "mine", "-c", srk, "0x81000001")
 	tpm2(t, chip, "tpm2_flushcontext", "-t")
+	noError(t, keys.Ready())
 	key := generate(t, keys)
 	signs(t, key)
 	tpm2(t, chip, "tpm2_clear")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"time"
@@ -13,10 +14,14 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// tpmPatience is how long another program may have it for itself, and how long one
-// behind a socket has for an operation. The kernel has time limits of its own for a
-// device.
-const tpmPatience = 30 * time.Second
+// devicePatience is how long another program may have a device for itself: the kernel
+// has time limits of its own for what the chip does. socketPatience is for all that is
+// asked of an emulator at once; the longer it is, the longer a signal waits where the
+// emulator hangs.
+const (
+	devicePatience = 30 * time.Second
+	socketPatience = 10 * time.Second
+)
 
 func (t *TPM) name() string {
 	if t.Device == "" {
@@ -27,7 +32,7 @@ func (t *TPM) name() string {
 
 // open waits for a TPM that one program at a time can have.
 func (t *TPM) open() (device transport.TPMCloser, err error) {
-	for end := time.Now().Add(tpmPatience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(devicePatience); ; time.Sleep(20 * time.Millisecond) {
 		device, err = t.openOnce()
 		switch {
 		case !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EAGAIN):
@@ -46,9 +51,9 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 	case err != nil:
 		return nil, err
 	case info.Mode()&fs.ModeSocket != 0:
-		return t.openSocket()
+		return t.openSocket(info)
 	case info.Mode()&fs.ModeDevice == 0:
-		return nil, fmt.Errorf("%w: %s is neither a device nor a socket", errNoDevice, t.name())
+		return nil, noDevice(t.name() + " is neither a device nor a socket")
 	}
 	device, err := os.OpenFile(t.name(), os.O_RDWR, 0)
 	if err != nil {
@@ -59,21 +64,32 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 
 // openSocket is for an emulator that speaks as a device does, such as swtpm with
 // --server type=unixio. Others wait until it is closed.
-func (t *TPM) openSocket() (transport.TPMCloser, error) {
+func (t *TPM) openSocket(info fs.FileInfo) (transport.TPMCloser, error) {
 	if t.Guard != nil {
 		if err := t.Guard(t.name()); err != nil {
 			return nil, fmt.Errorf("%w: %w", errOthers, err)
 		}
 	}
-	conn, err := net.DialTimeout("unix", t.name(), tpmPatience)
+	conn, err := net.DialTimeout("unix", t.name(), socketPatience)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, &foreignSocket{ownerOf(info), err}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(tpmPatience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(socketPatience)); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return transport.FromReadWriteCloser(conn), nil
+}
+
+func ownerOf(info fs.FileInfo) string {
+	uid := fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid)
+	if account, err := user.LookupId(uid); err == nil {
+		return account.Username
+	}
+	return "uid " + uid
 }
 
 func hasOldTPM() bool {

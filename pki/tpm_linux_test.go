@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"icinga-enroll/pki"
 )
@@ -44,7 +45,11 @@ func refuse(conn net.Conn, code uint32) {
 		if _, err := conn.Read(command); err != nil || code == 0 {
 			return
 		}
-		answer := binary.BigEndian.AppendUint32([]byte{0x80, 0x01, 0, 0, 0, 10}, code)
+		tag := []byte{0x80, 0x01}
+		if code&0x180 == 0 {
+			tag = []byte{0x00, 0xc4} // a TPM 1.2's
+		}
+		answer := binary.BigEndian.AppendUint32(append(tag, 0, 0, 0, 10), code)
 		if _, err := conn.Write(answer); err != nil {
 			return
 		}
@@ -61,18 +66,19 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 		temporary bool
 	}{
 		"none":                         {&pki.TPM{Device: file + "-none"}, "key.tpm_device names " + file + "-none, which isn't there", true},
-		"no device":                    {&pki.TPM{Device: file}, "key.tpm_device names none", false},
+		"no device":                    {&pki.TPM{Device: file}, ": correct key.tpm_device: " + file + " is neither a device nor a socket", false},
 		"a TPM 1.2":                    {newChip(t, 0x1e), "it is a TPM 1.2", false},
-		"one that dies":                {newChip(t, 0), "doesn't answer", true},
+		"a TPM 1.2 by swtpm":           {newChip(t, 0x0a), "it is a TPM 1.2", false},
+		"one that dies":                {newChip(t, 0), "doesn't answer, or not to the end: is the emulator running, and is this its data channel?", true},
 		"one that was not started":     {newChip(t, 0x100), "tpm2_startup", true},
 		"one that is broken":           {newChip(t, 0x101), "reboot", false},
 		"one that is locked":           {newChip(t, 0x921), "--clear-lockout", true},
 		"one that is busy":             {newChip(t, 0x908), "TPM_RC_YIELDED", true},
-		"one that is full":             {newChip(t, 0x902), "tpm2_flushcontext HANDLE", true},
-		"one that is full of sessions": {newChip(t, 0x903), "use /dev/tpmrm0", true},
+		"one that is full":             {newChip(t, 0x902), "programs have filled it: flush what they have left (tpm2_flushcontext -t", true},
+		"one that is full of sessions": {newChip(t, 0x903), "tpm2_flushcontext -l", true},
 		"one without session handles":  {newChip(t, 0x905), "programs have filled it", true},
 		"one without object handles":   {newChip(t, 0x906), "programs have filled it", true},
-		"owner hierarchy is disabled":  {newChip(t, 0x185), "owner hierarchy is switched off", false},
+		"owner hierarchy is disabled":  {newChip(t, 0x185), "the TPM's owner hierarchy is switched off", false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			key, err := pki.Keys{TPM: row.tpm}.Parse([]byte(tss2Key))
@@ -81,10 +87,33 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 			if !errors.Is(err, pki.ErrTPM) || errors.Is(err, pki.ErrKeyLost) || !strings.Contains(err.Error(), row.want) || temporary(t, err) != row.temporary {
 				t.Errorf("a key in it: %v", err)
 			}
-			_, err = pki.Keys{InTPM: true, TPM: row.tpm}.Generate()
-			if !errors.Is(err, pki.ErrTPM) || !strings.Contains(err.Error(), row.want) || temporary(t, err) != row.temporary {
-				t.Errorf("a new key: %v", err)
+			inTPM := pki.Keys{InTPM: true, TPM: row.tpm}
+			_, madeErr := inTPM.Generate()
+			_, certErr := pki.RequestCertificate(key, "client", time.Now())
+			_, csrErr := pki.CSR(key, "client")
+			for what, err := range map[string]error{"a new key": madeErr, "before a new key": inTPM.Ready(), "a request certificate": certErr, "a CSR": csrErr} {
+				if !errors.Is(err, pki.ErrTPM) || !strings.Contains(err.Error(), row.want) || temporary(t, err) != row.temporary {
+					t.Errorf("%s: %v", what, err)
+				}
 			}
 		})
+	}
+}
+
+// One that answers isn't gone, and no reason to do without it.
+func TestATPMThatIsGoneIsToldFromOneThatAnswers(t *testing.T) {
+	for what, row := range map[string]struct {
+		tpm  *pki.TPM
+		gone bool
+	}{
+		"none":             {&pki.TPM{Device: filepath.Join(t.TempDir(), "none")}, true},
+		"one that dies":    {newChip(t, 0), true},
+		"one that is full": {newChip(t, 0x902), false},
+		"a broken one":     {newChip(t, 0x101), false},
+		"no device":        {&pki.TPM{Device: t.TempDir()}, false},
+	} {
+		if err := (pki.Keys{InTPM: true, TPM: row.tpm}).Ready(); !errors.Is(err, pki.ErrTPM) || errors.Is(err, pki.ErrTPMGone) != row.gone {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

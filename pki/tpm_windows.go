@@ -15,7 +15,7 @@ func (t *TPM) name() string { return "the TPM" }
 // open asks Windows' TPM Base Services, which share the chip out.
 func (t *TPM) open() (transport.TPMCloser, error) {
 	if t.Device != "" {
-		return nil, fmt.Errorf("%w: Windows has one TPM, remove the setting", errNoDevice)
+		return nil, noDevice("Windows has one TPM, remove the setting")
 	}
 	device, err := windowstpm.Open()
 	switch {

@@ -17,6 +17,7 @@ import (
 // in it finds it full.
 type SWTPM struct {
 	Dir string // what it holds, which stays when it is stopped
+	Old bool   // it is a TPM 1.2
 
 	process *exec.Cmd
 	said    bytes.Buffer
@@ -28,8 +29,12 @@ func (s *SWTPM) Socket() string { return filepath.Join(s.Dir, "socket") }
 // Start switches the TPM in dir on, a new one where the folder is empty.
 func (s *SWTPM) Start() error {
 	control := s.Socket() + ".ctrl" // where the tools of tpm2-tools look for it
-	s.process = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+s.Dir, "--flags", "not-need-init,startup-clear",
-		"--server", "type=unixio,path="+s.Socket(), "--ctrl", "type=unixio,path="+control)
+	args := []string{"socket", "--tpmstate", "dir=" + s.Dir, "--flags", "not-need-init,startup-clear",
+		"--server", "type=unixio,path=" + s.Socket(), "--ctrl", "type=unixio,path=" + control}
+	if !s.Old {
+		args = append(args, "--tpm2")
+	}
+	s.process = exec.Command("swtpm", args...)
 	s.process.Stderr = &s.said
 	if err := s.process.Start(); err != nil {
 		return err
