@@ -114,6 +114,9 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	text, err := n.certs.ReadFile(n.name + ".key")
 	if err == nil {
 		key, err := n.parseKey(text)
+		if errors.Is(err, pki.ErrTPM) {
+			return nil, outcome{}, fmt.Errorf("%s: %w", n.keyFile(), err) // it is of use where that is mended
+		}
 		if err != nil {
 			return nil, outcome{}, fmt.Errorf("%s is there and is not replaced, but is of no use: %w; move it away if nobody needs it", n.keyFile(), err)
 		}
@@ -138,16 +141,14 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	return key, out, err
 }
 
-// parseKey refuses a key that is lost: a certificate for it would be of no use.
+// parseKey refuses a key that is lost: a certificate for it would be of no use. One that
+// can't be used now signs no request either, and a second try would be another wrong guess.
 func (n *node) parseKey(text []byte) (crypto.Signer, error) {
 	key, err := n.Keys.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	if err := pki.CheckKey(key); errors.Is(err, pki.ErrKeyLost) {
-		return nil, err
-	}
-	return key, nil
+	return key, pki.CheckKey(key)
 }
 
 // otherType says so of a key that key.type doesn't name.

@@ -3,6 +3,7 @@
 package enroll_test
 
 import (
+	"crypto/x509/pkix"
 	"errors"
 	"maps"
 	"os"
@@ -183,6 +184,21 @@ func TestANewKeyForOneThatIsRefused(t *testing.T) {
 	if n.mustEnsure(t); read(t, n.cert(".key")) != key {
 		t.Error("approved, it is not the new key")
 	}
+	n.mustEnsure(t)
+}
+
+// A request with a key that is refused costs one try, not two.
+func TestACSRTriesAnAuthValueOnce(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.mustEnsure(t)
+	if err := chip.Tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=2", "--recovery-time=3600", "--lockout-recovery-time=3600"); err != nil {
+		t.Fatal(err)
+	}
+	n.Keys.TPM.Auth = secret.New("simsalabim")
+	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); !errors.Is(err, pki.ErrTPM) || enroll.IsTemporary(err) {
+		t.Errorf("got %v", err)
+	}
+	n.Keys.TPM.Auth = secret.New("sesame")
 	n.mustEnsure(t)
 }
 

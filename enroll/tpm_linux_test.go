@@ -1,6 +1,7 @@
 package enroll_test
 
 import (
+	"crypto/x509/pkix"
 	"errors"
 	"os"
 	"path/filepath"
@@ -53,6 +54,18 @@ func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
 	}
 	if c := s.Certificate; c == nil || c.KeyStore != enroll.InTPM || !strings.Contains(c.Unusable, "isn't there") {
 		t.Errorf("the certificate in it is %+v", c)
+	}
+}
+
+// It is the key to take to the CA: nobody is told to move it away, nor is it tried twice.
+func TestACSRWaitsForItsTPM(t *testing.T) {
+	n := newTPMClient(t)
+	n.Director = nil
+	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || strings.Contains(err.Error(), "move it away") {
+		t.Errorf("got %v", err)
+	}
+	if exists(n.cert(".csr")) {
+		t.Error("there is a request")
 	}
 }
 
