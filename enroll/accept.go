@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"icinga-enroll/pki"
 	"icinga-enroll/platform"
 )
 
@@ -31,7 +32,11 @@ func (e *Enroller) AcceptMachine(ctx context.Context, from string) error {
 		return err
 	}
 	n.name = n.state.Name
-	if _, err := n.findPair(ctx); err != nil || n.pair == nil {
+	_, err = n.findPair(ctx)
+	switch {
+	case errors.Is(err, pki.ErrTPM):
+		n.setback = err // which is for the status: the machine is accepted all the same
+	case err != nil || n.pair == nil:
 		return err // the next run says how it stands
 	}
 	_, err = n.conclude(ctx, nil) // or check would speak of a copy until then

@@ -12,6 +12,7 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform/machine"
 )
 
 // newTPMClient is an API client with a certificate for a key in a TPM that is gone.
@@ -66,6 +67,36 @@ func TestACSRWaitsForItsTPM(t *testing.T) {
 	}
 	if exists(n.cert(".csr")) {
 		t.Error("there is a request")
+	}
+}
+
+// It is about the machine, which needs no TPM to be accepted.
+func TestAMachineIsAcceptedWithoutItsTPM(t *testing.T) {
+	n := newTPMClient(t)
+	id := machine.Identity{Kind: machine.Virtual, Hardware: "before"}
+	n.Machine.Identify = func() machine.Identity { return id }
+	key, cert := read(t, n.cert(".key")), read(t, n.cert(".crt"))
+	for _, file := range []string{n.cert(".key"), n.cert(".crt")} {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.Keys.InTPM = false
+	n.mustEnsure(t)
+	n.write(t, n.cert(".key"), []byte(key))
+	n.write(t, n.cert(".crt"), []byte(cert))
+	id.Hardware = "moved"
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, enroll.ErrClone) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := n.AcceptMachine(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+	}
+	s, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || s.LastError == nil || s.LastError.Kind != enroll.KindTemporary || s.Certificate == nil || s.Certificate.Unusable == "" {
+		t.Errorf("the status still speaks of a copy: %+v, %v", s, err)
 	}
 }
 
