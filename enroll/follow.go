@@ -20,6 +20,7 @@ const (
 	askAgain   = time.Hour        // the mean until the next look where the Director was away
 	trialLasts = 10 * time.Minute // how long an agent may take to connect to new parents
 	trialPoll  = time.Minute      // between two looks whether it has
+	tryTPM     = time.Hour        // between two looks whether the TPM still uses the key
 )
 
 // followState is what is known of the Director's changes of mind. The Director
@@ -73,6 +74,8 @@ func (n *node) lookAgain() time.Time {
 		return n.Now().Add(trialPoll)
 	case n.Daemon && n.Director != nil && n.registered():
 		return f.AskAt
+	case n.pair != nil && pki.InTPM(n.pair.key):
+		return n.Now().Add(tryTPM)
 	}
 	return time.Time{}
 }

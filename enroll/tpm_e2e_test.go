@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/enroll/secret"
@@ -200,6 +201,19 @@ func TestACSRTriesAnAuthValueOnce(t *testing.T) {
 	}
 	n.Keys.TPM.Auth = secret.New("sesame")
 	n.mustEnsure(t)
+}
+
+// A chip that was cleared or taken out is noticed within the hour, without a renewal.
+func TestAKeyInATPMIsLookedAtEveryHour(t *testing.T) {
+	n, _ := newChipClient(t)
+	r := n.mustEnsure(t)
+	if look := time.Until(r.Look); look <= 0 || look > time.Hour || !r.Next.After(r.Look) {
+		t.Errorf("the next look is in %s", look)
+	}
+	n.Keys, n.Wish = pki.Keys{TPM: n.Keys.TPM}, enroll.Rekey
+	if r := n.mustEnsure(t); !r.Look.IsZero() {
+		t.Errorf("a file is looked at on %s", r.Look)
+	}
 }
 
 // A wrong device in the configuration is soon put right.
