@@ -59,7 +59,7 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 	if err := n.believe(n.pair.ca); err != nil {
 		return outcome{}, err
 	}
-	if n.state.Name == "" || n.state.Pending != nil && !n.state.PendingRekey {
+	if n.state.Name == "" || n.replacing() {
 		n.settleName()
 		n.state.Pending = nil
 		if err := errors.Join(n.save(), n.dropRequest()); err != nil {
@@ -106,8 +106,8 @@ func (n *node) findPair(context.Context) (outcome, error) {
 	if reason != nil && (p.unusable != nil || p.isExpired(n.Now())) {
 		n.idle = p
 	}
-	if IsTemporary(reason) || errors.Is(reason, pki.ErrTPM) && n.Wish != Rekey {
-		return outcome{}, reason // not valid yet, by a clock that may be wrong, or a TPM that is to be mended: no reason to replace it unless somebody says so
+	if n.stays(reason) {
+		return outcome{}, reason
 	}
 	if reason != nil {
 		return warns("%s is of no use and will be replaced: %s", n.certFile(), reason)
@@ -121,13 +121,31 @@ func (n *node) findPair(context.Context) (outcome, error) {
 	return says("%s is valid until %s (%s)%s", n.certFile(), p.cert.NotAfter.UTC().Format(time.DateOnly), days(left), p.inTPM())
 }
 
+// stays reports whether what is wrong with the pair in place is no reason to replace
+// it: it isn't valid yet, by a clock that may be wrong, or its TPM may be mended, or
+// come back, and nobody has said that there is to be another key.
+func (n *node) stays(reason error) bool {
+	if errors.Is(reason, pki.ErrTPM) {
+		return n.Wish != Rekey && !n.replacing()
+	}
+	return IsTemporary(reason)
+}
+
+// replacing reports whether a request waits for a key in the place of one that could
+// not be used.
+func (n *node) replacing() bool { return n.state.Pending != nil && !n.state.PendingRekey }
+
 // tryKey has the TPM use the key in place, but not at every poll while a request for
 // another waits since its auth value was refused: the new key would be locked, too.
 func (n *node) tryKey(key crypto.Signer) error {
-	if pki.HasAuthValue(key) && n.state.Pending != nil && !n.state.PendingRekey {
+	if pki.HasAuthValue(key) && n.replacing() {
 		return errors.New("its key in the TPM could not be used, and isn't tried while another is requested, since it has an auth value (icinga-enroll discard-request has it tried)")
 	}
-	return pki.CheckKey(key)
+	err := pki.CheckKey(key)
+	if errors.Is(err, pki.ErrTPMGone) {
+		return fmt.Errorf("%w; if the TPM is gone for good: set key.store: file, then icinga-enroll renew --rekey", err)
+	}
+	return err
 }
 
 // readPair reads what is on disk for this name: only a file that can't be read

@@ -73,8 +73,8 @@ func (n *node) takeRequest() (isNew bool, err error) {
 		return true, n.newRequest()
 	}
 	before, unusable := n.request.cert, pki.CheckKey(n.request.key)
-	refused := n.Wish == Rekey && errors.Is(unusable, pki.ErrTPM) && !IsTemporary(unusable)
-	if !refused && !errors.Is(unusable, pki.ErrKeyLost) {
+	given := n.Wish == Rekey && errors.Is(unusable, pki.ErrTPM)
+	if !given && !errors.Is(unusable, pki.ErrKeyLost) {
 		return false, unusable
 	}
 	if err := n.newRequest(); err != nil {

@@ -203,6 +203,48 @@ func TestACSRTriesAnAuthValueOnce(t *testing.T) {
 	n.mustEnsure(t)
 }
 
+// lock is a wrong guess of which the chip takes none.
+func lock(t *testing.T, chip *pkitest.SWTPM, keys pki.Keys) {
+	t.Helper()
+	key, err := keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := pki.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chip.Tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=1", "--recovery-time=3600", "--lockout-recovery-time=3600"); err != nil {
+		t.Fatal(err)
+	}
+	guess, err := pki.Keys{TPM: &pki.TPM{Device: chip.Socket(), Auth: secret.New("simsalabim")}}.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pki.CheckKey(guess); !errors.Is(err, pki.ErrTPM) {
+		t.Fatal(err)
+	}
+}
+
+// What is signed while the chip is locked is signed later.
+func TestANewKeyWaitsUntilTheTPMIsUnlocked(t *testing.T) {
+	n, chip := newChipClient(t)
+	inTPM := n.Keys
+	n.Keys = pki.Keys{TPM: inTPM.TPM}
+	n.mustEnsure(t)
+	lock(t, chip, inTPM)
+	n.Keys, n.Wish = inTPM, enroll.Rekey
+	if r, err := n.Ensure(t.Context()); err != nil || !errors.Is(r.Setback, pki.ErrTPM) || !enroll.IsTemporary(r.Setback) {
+		t.Errorf("got %v, %v", r.Setback, err)
+	}
+	if err := chip.Tool("tpm2_dictionarylockout", "--clear-lockout"); err != nil {
+		t.Fatal(err)
+	}
+	if r := n.mustEnsure(t); r.Certificate.KeyStore != enroll.InTPM {
+		t.Errorf("got %+v", r)
+	}
+}
+
 // A chip that was cleared or taken out is noticed within the hour, without a renewal.
 func TestAKeyInATPMIsLookedAtEveryHour(t *testing.T) {
 	n, _ := newChipClient(t)

@@ -58,6 +58,54 @@ func TestATPMThatIsGoneIsNoReasonForANewKey(t *testing.T) {
 	}
 }
 
+// A chip that is gone for good must not hold the node for ever: whoever says so gets a
+// key without it, also where somebody has to approve that, and has the old one until then.
+func TestATPMThatIsGoneForGoodIsLeft(t *testing.T) {
+	n := newTPMClient(t)
+	before := read(t, n.cert(".key"))
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPMGone) || !strings.Contains(err.Error(), "if the TPM is gone for good: set key.store: file, then icinga-enroll renew --rekey") {
+		t.Errorf("the way out isn't told: %v", err)
+	}
+	n.Wish = enroll.Rekey
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || len(n.authority.asked) > 0 {
+		t.Errorf("a new key in the TPM that is gone: %v", err)
+	}
+	n.Keys.InTPM = false
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
+	for _, wish := range []enroll.Wish{enroll.Rekey, enroll.WhenDue, enroll.WhenDue} {
+		n.Wish = wish
+		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
+			t.Fatal(err)
+		}
+	}
+	if read(t, n.cert(".key")) != before {
+		t.Error("the old key is gone before there is another")
+	}
+	n.authority.request = nil
+	if r := n.mustEnsure(t); r.Certificate.KeyStore != enroll.InFile || r.Look.After(r.Next) {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// A request whose key went with the chip is no way out.
+func TestARequestOfATPMThatIsGoneForGoodIsLeft(t *testing.T) {
+	n := newTPMClient(t)
+	key, cert := read(t, n.cert(".key")), read(t, n.cert(".crt"))
+	if err := os.RemoveAll(n.CertsDir); err != nil {
+		t.Fatal(err)
+	}
+	n.write(t, n.state("request.key"), []byte(key))
+	n.write(t, n.state("request.crt"), []byte(cert))
+	n.Keys.InTPM = false
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) {
+		t.Errorf("nobody has asked for another: %v", err)
+	}
+	n.Wish = enroll.Rekey
+	if r := n.mustEnsure(t); r.Certificate.KeyStore != enroll.InFile {
+		t.Errorf("got %+v", r)
+	}
+}
+
 // It is the key to take to the CA: nobody is told to move it away, nor is it tried twice.
 func TestACSRWaitsForItsTPM(t *testing.T) {
 	n := newTPMClient(t)
