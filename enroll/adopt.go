@@ -75,7 +75,6 @@ func (n *node) adopt(ctx context.Context) (outcome, error) {
 		file := filepath.Join(n.CertsDir, n.name+".key")
 		n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("every account can read this node's private key: run: chmod o= %s", file)})
 	}
-	n.sayStore(n.pair.key, "icinga-enroll renew --rekey")
 	if n.state.Elsewhere && !n.registered() && n.Controller == nil {
 		n.note(Step{Name: "register", Warning: true, Text: elsewhere})
 	}
@@ -196,14 +195,24 @@ func (p *pair) inTPM() string {
 	return ""
 }
 
-// sayStore tells of a key that was made before key.store was changed, and what
-// replaces it.
+// tellStore tells of the key in force what sayStore does.
+func (n *node) tellStore(context.Context) (outcome, error) {
+	if n.pair != nil {
+		n.sayStore(n.pair.key, "icinga-enroll renew --rekey")
+	}
+	return outcome{}, nil
+}
+
+// sayStore tells of a key that was made before key.store was changed, or an auth value
+// set, and what replaces it.
 func (n *node) sayStore(key crypto.Signer, replaces string) {
 	switch is := pki.InTPM(key); {
 	case n.Keys.InTPM && !is:
 		n.note(Step{Name: "key", Warning: true, Text: "key.store is tpm, and this key is still in a file: " + replaces + " makes one in the TPM"})
 	case is && !n.Keys.InTPM:
 		n.note(Step{Name: "key", Warning: true, Text: "key.store is file, and this key is still in the TPM: " + replaces + " makes one in a file"})
+	case is && !n.Keys.TPM.Auth.IsZero() && !pki.HasAuthValue(key):
+		n.note(Step{Name: "key", Warning: true, Text: "key.tpm_auth is set, and this key has no auth value: " + replaces + " makes one that has it"})
 	}
 }
 

@@ -59,6 +59,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 		return n.report(err), err // the status goes on saying what is in force
 	}
 	err = n.walk(ctx, []step{
+		{name: "key", do: n.tellStore, always: true},
 		{name: "agent", do: n.undoHalf, canWait: true, always: true},
 		{name: "agent", do: n.configureAgent, canWait: true, always: true},
 		{name: "hooks", do: n.runHooks},

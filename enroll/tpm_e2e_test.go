@@ -258,6 +258,28 @@ func TestAKeyInATPMIsLookedAtEveryHour(t *testing.T) {
 	}
 }
 
+// A new auth value is for new keys: who sets it may think that the key has it.
+func TestAKeyWithoutTheAuthValueIsTold(t *testing.T) {
+	const told = "key.tpm_auth is set, and this key has no auth value: icinga-enroll renew --rekey makes one that has it"
+	n, _ := newChipClient(t)
+	auth := n.Keys.TPM.Auth
+	n.Keys.TPM.Auth = secret.Text{}
+	n.mustEnsure(t)
+	if r := n.mustEnsure(t); said(r, told) {
+		t.Errorf("none is set: %+v", r)
+	}
+	n.Keys.TPM.Auth = auth
+	if r := n.mustEnsure(t); !said(r, told) {
+		t.Errorf("got %+v", r)
+	}
+	n.Wish = enroll.Rekey
+	n.mustEnsure(t)
+	n.Wish = enroll.WhenDue
+	if r := n.mustEnsure(t); said(r, told) {
+		t.Errorf("it has one: %+v", r)
+	}
+}
+
 // A wrong device in the configuration is soon put right.
 func TestAKeyIsTakenAgainWhenItsTPMIsBack(t *testing.T) {
 	n, chip := newChipClient(t)

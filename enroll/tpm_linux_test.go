@@ -220,9 +220,20 @@ func TestTheKeysStoreIsTold(t *testing.T) {
 	if r := n.mustEnsure(t); !said(r, "this key is still in a file: icinga-enroll discard-request") {
 		t.Errorf("the request's: %+v", r)
 	}
+	const inFile = "key.store is tpm, and this key is still in a file"
 	r := n.mustEnsure(t)
-	if r.Changed || r.Certificate.KeyStore != enroll.InFile || !said(r, "key.store is tpm, and this key is still in a file") {
+	if r.Changed || r.Certificate.KeyStore != enroll.InFile || !said(r, inFile) {
 		t.Errorf("got %+v", r)
+	}
+	if r, err := n.Plan(t.Context()); err != nil || !said(r, inFile) {
+		t.Errorf("a dry run: %+v, %v", r, err)
+	}
+	h := handOver(t, n.authority.ca, nodeName, 0, 300*day)
+	for range 2 { // the second time it is in place already
+		r, err := n.Import(t.Context(), enroll.Files{Certificate: [][]byte{pemOf(h.cert, h.ca), h.keyPEM(t)}})
+		if err != nil || !said(r, inFile) {
+			t.Errorf("an import: %+v, %v", r, err)
+		}
 	}
 }
 
