@@ -48,6 +48,8 @@ func (t *TPM) openOnce() (transport.TPMCloser, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && t.Device == "" && hasOldTPM():
 		return nil, errOldTPM
+	case errors.Is(err, fs.ErrPermission) && !strings.HasPrefix(t.name(), "/dev/"):
+		return nil, &foreignSocket{"another account", err}
 	case err != nil:
 		return nil, err
 	case info.Mode()&fs.ModeSocket != 0:
