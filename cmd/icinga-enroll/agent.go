@@ -19,6 +19,8 @@ func newAgent() *cobra.Command {
 		Long: `What "once" and "run" do with the Icinga agent's files goes by agent.manage. With
 "plan" it is looked at first; with "apply" a change in the Director is taken over.`,
 		Example: "  icinga-enroll agent plan && icinga-enroll agent apply",
+		Args:    cobra.NoArgs,
+		RunE:    verb(sayWhat("say what to do with the agent's configuration: plan or apply")),
 	}
 	plan := &cobra.Command{
 		Use:   "plan",

@@ -29,9 +29,7 @@ System V init, launchd, FreeBSD's rc, Windows), which starts it at every boot
 and again whenever it dies.`,
 		Example: "  icinga-enroll service install && icinga-enroll service start",
 		Args:    cobra.NoArgs,
-		RunE: verb(func(*cobra.Command, []string) error {
-			return usage("say what to do with the service: install, uninstall, start, stop, restart or status")
-		}),
+		RunE:    verb(sayWhat("say what to do with the service: install, uninstall, start, stop, restart or status")),
 	}
 	cmd.AddCommand(
 		newServiceInstall(),
@@ -42,6 +40,12 @@ and again whenever it dies.`,
 		newServiceStatus(),
 	)
 	return cmd
+}
+
+// sayWhat is a command that does nothing but by the commands below it: cobra's help
+// would be exit code 0 to a script that has mistyped one.
+func sayWhat(text string) func(*cobra.Command, []string) error {
+	return func(*cobra.Command, []string) error { return usage("%s", text) }
 }
 
 func newServiceInstall() *cobra.Command {
