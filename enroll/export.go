@@ -33,6 +33,10 @@ func ExportFormats() []ExportFormat { return []ExportFormat{ExportPEM, ExportPKC
 // exported at all.
 var ErrNoPassword = errors.New("--password-file: a PKCS#12 file needs a password, most programs refuse one without")
 
+// ErrOwnFolder is a file to export to where only this program and the agent write:
+// it could be the private key, and no other program knows what to remove from there.
+var ErrOwnFolder = errors.New("in paths.certs or paths.state, where nothing is exported to: choose another folder")
+
 // Export says what to write where.
 type Export struct {
 	Format   ExportFormat
@@ -45,7 +49,7 @@ type Export struct {
 // Export writes the certificate in force, with its key, into a file of mode 0600
 // and of who runs this. It asks no server. A file that is there is an error,
 // fs.ErrExist, unless it may be replaced: then whoever opens it sees the old one
-// or the new one, as a whole.
+// or the new one, as a whole. One in the state or certs folder is ErrOwnFolder.
 func (e *Enroller) Export(ctx context.Context, x Export) error {
 	n, err := e.inForce(ctx)
 	if err != nil {
@@ -61,8 +65,11 @@ func (e *Enroller) Export(ctx context.Context, x Export) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
+	if n.isOwnFolder(dir.Path()) {
+		return fmt.Errorf("%s is %w", x.File, ErrOwnFolder)
+	}
 	if x.Replace {
-		return n.replaceExported(dir, x, data)
+		return replaceExported(dir, x, data)
 	}
 	err = dir.CreateFile(filepath.Base(x.File), data, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -72,13 +79,10 @@ func (e *Enroller) Export(ctx context.Context, x Export) error {
 }
 
 // replaceExported leaves alone what nobody has exported: a folder, a device, a
-// link, which is somebody's way to another file, and what is in the folders of
-// this program and of the agent, such as the private key.
-func (n *node) replaceExported(dir *platform.Dir, x Export, data []byte) error {
+// link, which is somebody's way to another file.
+func replaceExported(dir *platform.Dir, x Export, data []byte) error {
 	mode, _, err := dir.Attributes(filepath.Base(x.File))
 	switch {
-	case n.isOwnFolder(dir.Path()):
-		return fmt.Errorf("%s is in paths.certs or paths.state, and is not replaced: choose another folder (%w)", x.File, fs.ErrExist)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err

@@ -29,9 +29,10 @@ func newExport() *cobra.Command {
 A key in a TPM is handed to nobody: of that there is only the file for curl, which
 uses it by OpenSSL's provider tpm2.
 
-A file that is there is not overwritten, unless --replace says so. After a renewal,
-export again: a hook (hooks.post_renew) with --replace does that. A file for curl
-holds paths only, and stays true. No server is asked.`,
+A file that is there is not overwritten, unless --replace says so, and none is
+written into paths.certs or paths.state. After a renewal, export again: a hook
+(hooks.post_renew) with --replace does that. A file for curl holds paths only, and
+stays true. No server is asked.`,
 		Example: "  icinga-enroll export --format pkcs12 --out client.p12 --password-file ./password",
 		Args:    cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
@@ -48,8 +49,8 @@ holds paths only, and stays true. No server is asked.`,
 	flags := cmd.Flags()
 	flags.StringVar(&format, "format", "", "pem, pkcs12 or curl")
 	completeChoices(cmd, "format", []string{"pem", "pkcs12", "curl"})
-	flags.StringVar(&x.File, "out", "", "`file` to write, which must not be there without --replace")
-	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one outside of paths.certs and paths.state; it is its owner's alone again")
+	flags.StringVar(&x.File, "out", "", "`file` to write, outside of paths.certs and paths.state, which must not be there without --replace")
+	flags.BoolVar(&x.Replace, "replace", false, "replace the file, if it is a regular one; it is its owner's alone again")
 	flags.StringVar(&password, "password-file", "", "`file` that holds the password for pkcs12")
 	flags.BoolVar(&x.Legacy, "legacy", false, "pkcs12 for old programs")
 	addSettings(flags)
@@ -78,7 +79,7 @@ func export(cmd *cobra.Command, x enroll.Export) error {
 	}
 	defer done()
 	err = e.Export(cmd.Context(), x)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, enroll.ErrNoPassword) {
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, enroll.ErrOwnFolder) || errors.Is(err, enroll.ErrNoPassword) {
 		return coded{err, exitUsage}
 	}
 	if err != nil {
