@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,10 +29,11 @@ func (e *Enroller) Seal(ctx context.Context) error {
 		return err
 	}
 	defer release()
+	left := n.inherited() // before this writes a state itself
 	return n.walk(ctx, []step{
 		{name: "state", do: n.load},
 		{name: "agent", do: n.unmakeAgent},
-		{name: "wipe", do: n.wipeImage},
+		{name: "wipe", do: func(context.Context) (outcome, error) { return n.wipeImage(left) }},
 		{name: "sealed", do: n.markSealed},
 	})
 }
@@ -56,8 +58,11 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s and isn't as icinga-enroll has written it, so nothing was removed: take the name out, or put the package's file there", strings.Join(named, ", "), a.ConfigDir, n.state.Name)}
 	}
 	undone, err := a.Unmake(n.state.Agent.Written)
-	if err != nil {
+	if err = errors.Join(err, a.Sweep()); err != nil {
 		return outcome{}, &AgentError{err}
+	}
+	if kept := a.Backups(n.state.Name); len(kept) > 0 && n.state.Name != "" {
+		n.note(Step{Name: "agent", Warning: true, Text: fmt.Sprintf("%s in %s has the name %s: take the name out, or remove what nobody needs any more", strings.Join(kept, ", "), a.ConfigDir, n.state.Name)})
 	}
 	if err := n.forgetReceived(a, "zones", "zones-stage", "packages", "log"); err != nil {
 		return outcome{}, &AgentError{err}
@@ -69,9 +74,10 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 	return changed("as it was before icinga-enroll wrote it: %s", strings.Join(undone, ", "))
 }
 
-func (n *node) wipeImage(context.Context) (outcome, error) {
+// wipeImage removes the identity; left are the files of one that were there before.
+func (n *node) wipeImage(left []string) (outcome, error) {
 	n.name = n.state.Name
-	had, left := n.state.isSomebody(), n.inherited()
+	had := n.state.isSomebody()
 	if _, err := n.wipeCerts(); err != nil {
 		return outcome{}, err
 	}
@@ -148,20 +154,37 @@ func (e *Enroller) Unfit(ctx context.Context) (reasons []string, err error) {
 	for _, file := range n.inherited() {
 		unfit("%s is this machine's: icinga-enroll seal removes it", file)
 	}
-	for _, file := range n.keys() {
+	own, others := n.secrets()
+	for _, file := range own {
+		unfit("%s is a secret of this machine's: icinga-enroll seal removes it", file)
+	}
+	for _, file := range others {
 		unfit("%s is a secret of this machine's: remove it", file)
 	}
 	for _, name := range n.instances() {
 		unfit("the instance %s is one of this machine's: icinga-enroll --instance %[1]s seal", name)
 	}
-	if a, err := n.agent(ctx); err == nil {
-		for _, name := range n.ownNames(ctx) {
-			for _, file := range a.Mentions(name, nil) {
-				unfit("%s has the name %s: icinga-enroll seal takes it out where icinga-enroll has written it", filepath.Join(a.ConfigDir, file), name)
-			}
+	return append(reasons, n.unfitAgent(ctx)...), nil
+}
+
+// unfitAgent lists what the agent's files have of this machine.
+func (n *node) unfitAgent(ctx context.Context) (reasons []string) {
+	a, err := n.agent(ctx)
+	if err != nil {
+		return nil // it isn't this node's agent
+	}
+	for _, file := range a.Leftovers() {
+		reasons = append(reasons, fmt.Sprintf("%s was left by a run that was killed: icinga-enroll seal removes it", filepath.Join(a.ConfigDir, file)))
+	}
+	for _, name := range n.ownNames(ctx) {
+		for _, file := range a.Mentions(name, nil) {
+			reasons = append(reasons, fmt.Sprintf("%s has the name %s: icinga-enroll seal takes it out where icinga-enroll has written it", filepath.Join(a.ConfigDir, file), name))
+		}
+		for _, file := range a.Backups(name) {
+			reasons = append(reasons, fmt.Sprintf("%s has the name %s, which is taken out of no backup: do that", filepath.Join(a.ConfigDir, file), name))
 		}
 	}
-	return reasons, nil
+	return reasons
 }
 
 // ownNames are those that this machine may be called in the agent's files.
@@ -184,12 +207,14 @@ func (n *node) instances() (names []string) {
 	return names
 }
 
-// inherited are the files of an identity in the state folder.
+// inherited are the files of an identity in the state folder, also of one that was
+// being written.
 func (n *node) inherited() (files []string) {
 	if n.dir == nil {
 		return nil
 	}
-	for _, name := range append([]string{quarantineDir, leftFile}, stateFiles...) {
+	half, _ := n.dir.Leftovers()
+	for _, name := range slices.Concat([]string{quarantineDir, leftFile}, stateFiles, half) {
 		if _, _, err := n.dir.Attributes(name); err == nil {
 			files = append(files, filepath.Join(n.StateDir, name))
 		}
@@ -197,16 +222,37 @@ func (n *node) inherited() (files []string) {
 	return files
 }
 
-// keys are the secrets in the certs folder, whoever made them.
-func (n *node) keys() (files []string) {
+// secrets are those in the certs folder, whoever made them: own are what Seal
+// removes, others what it can't know to be needed by nobody.
+func (n *node) secrets() (own, others []string) {
 	if n.certs == nil {
-		return nil
+		return nil, nil
 	}
 	names, _ := n.certs.Names()
+	half, _ := n.certs.Leftovers()
+	ours, _ := n.ownFiles(n.state.Name)
+	ours = append(ours, ticketFile)
 	for _, name := range names {
-		if name == ticketFile || strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
-			files = append(files, filepath.Join(n.CertsDir, name))
+		file := filepath.Join(n.CertsDir, name)
+		switch {
+		case slices.Contains(half, name), slices.Contains(ours, name) && n.isSecret(name):
+			own = append(own, file)
+		case n.isSecret(name):
+			others = append(others, file)
 		}
 	}
-	return files
+	return own, others
+}
+
+// privateKey begins a key in any form of PEM, also one that only its TPM can use.
+var privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
+
+// isSecret goes by a file's name, and by what is in it: bundles have any name. What
+// is no regular file, or larger than any key, is none.
+func (n *node) isSecret(name string) bool {
+	if name == ticketFile || strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
+		return true
+	}
+	data, err := n.certs.ReadFile(name)
+	return err == nil && privateKey.Match(data)
 }

@@ -110,3 +110,121 @@ func TestNoImageIsMadeWhileTheDaemonRuns(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A private key is in no image, whatever the file is called that somebody, or a run
+// that was killed, has put it into; what seal removes itself nobody is told to.
+func TestNoKeyGetsIntoAnImage(t *testing.T) {
+	n := newNode(t)
+	n.mustEnsure(t)
+	key, err := os.ReadFile(n.cert(".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(n.cert(".key"))
+	bundle, tpm, harmless := filepath.Join(folder, "x.pem"), filepath.Join(folder, "tpm.pem"), filepath.Join(folder, "notes.txt")
+	half, halfState := filepath.Join(folder, ".icinga-enroll-ABC"), n.state(".icinga-enroll-DEF")
+	n.write(t, bundle, append([]byte("Bag Attributes\n"), key...))
+	n.write(t, tpm, []byte("-----BEGIN TSS2 PRIVATE KEY-----\nAAAA\n-----END TSS2 PRIVATE KEY-----\n"))
+	n.write(t, harmless, []byte("where the PRIVATE KEY is\n"))
+	n.write(t, half, key)
+	n.write(t, halfState, key)
+	said := map[string]string{}
+	for _, reason := range n.unfit(t) {
+		file, what, _ := strings.Cut(reason, " is ")
+		said[file] = what
+	}
+	for file, want := range map[string]string{
+		n.cert(".key"): "icinga-enroll seal removes it", half: "icinga-enroll seal removes it", halfState: "icinga-enroll seal removes it",
+		bundle: "machine's: remove it", tpm: "machine's: remove it",
+	} {
+		if !strings.Contains(said[file], want) {
+			t.Errorf("of %s it says %q, want %q", file, said[file], want)
+		}
+	}
+	if what, named := said[harmless]; named {
+		t.Errorf("%s is %s", harmless, what)
+	}
+	if err := n.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := n.unfit(t); len(left) != 2 || !strings.HasPrefix(left[0]+left[1], tpm) || !strings.Contains(left[1], bundle) {
+		t.Errorf("after seal it says %q", left)
+	}
+}
+
+func (n *node) unfit(t *testing.T) []string {
+	t.Helper()
+	n.Name = ""
+	reasons, err := n.Unfit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reasons
+}
+
+// What was kept of the agent's files when they were overwritten has the name, too.
+func TestNoBackupTakesTheNameIntoAnImage(t *testing.T) {
+	n := newAgentNode(t)
+	n.ensure(t)
+	zones, err := os.ReadFile(n.file("zones.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.put(t, "zones.conf", string(zones)+"// edited\n")
+	n.Agent.Overwrite, n.Apply = true, true
+	n.ensure(t)
+	n.put(t, "features-available/.icinga-enroll-ABC", nodeName)
+	said := strings.Join(n.unfit(t), "\n")
+	for _, want := range []string{n.file("zones.conf.orig.2") + " has the name", n.file("features-available/.icinga-enroll-ABC") + " was left"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("unfit is\n%s\nwithout %s", said, want)
+		}
+	}
+	warned := ""
+	n.Observe = func(s enroll.Step) {
+		if s.Warning {
+			warned += s.Text
+		}
+	}
+	if err := n.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(warned, "zones.conf.orig.2 in ") {
+		t.Errorf("seal warns of %q", warned)
+	}
+	if exists(n.file("features-available/.icinga-enroll-ABC")) {
+		t.Error("what a killed run has left is there still")
+	}
+	if !exists(n.file("zones.conf.orig.2")) {
+		t.Error("somebody's text is gone")
+	}
+}
+
+// What seal writes itself is no run's that hasn't registered.
+func TestSealTellsOfNoFileOfItsOwn(t *testing.T) {
+	n := newAgentNode(t)
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	for _, name := range []string{"icinga2", "icinga2.exe"} {
+		if err := os.WriteFile(filepath.Join(bin, name), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.version = func() (string, error) { // which seal writes down
+		return "(version: r2.14.6-1)\n  Config directory: /etc/icinga2\n  Data directory: /var/lib/icinga2\n  Run directory: /run/icinga2\n", nil
+	}
+	var told []string
+	n.Observe = func(s enroll.Step) {
+		if s.Name == "wipe" && s.Text != "" {
+			told = append(told, s.Text)
+		}
+	}
+	for range 2 {
+		if err := n.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(told, []string{"nothing to do", "nothing to do"}) {
+		t.Errorf("told %q", told)
+	}
+}

@@ -132,12 +132,19 @@ func (d *Dir) Public(name string) (bool, error) {
 	return info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows", nil
 }
 
-// Sweep removes the files that processes have left here which were killed while
-// they wrote; they may hold keys. Nobody may be writing meanwhile.
-func (d *Dir) Sweep() error {
+// Leftovers returns the names of the files that processes have left here which
+// were killed while they wrote, and of those that are being written. They may hold
+// keys.
+func (d *Dir) Leftovers() ([]string, error) {
 	names, err := d.Names()
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, temporaryPrefix) }), err
+}
+
+// Sweep removes the leftovers. Nobody may be writing meanwhile.
+func (d *Dir) Sweep() error {
+	names, err := d.Leftovers()
 	for _, name := range names {
-		if err == nil && strings.HasPrefix(name, temporaryPrefix) {
+		if err == nil {
 			err = d.Remove(name)
 		}
 	}

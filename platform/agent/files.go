@@ -268,7 +268,21 @@ func (a Agent) Put(files []File) error {
 	return nil
 }
 
-// Sweep removes what a process has left that was killed while it wrote a file.
+// Leftovers lists what a process has left that was killed while it wrote a file.
+func (a Agent) Leftovers() (files []string) {
+	for _, folder := range replaced {
+		_ = inFolder(filepath.Join(a.ConfigDir, folder), "", func(d *platform.Dir, _ string) error {
+			names, err := d.Leftovers()
+			for _, name := range names {
+				files = append(files, path.Join(folder, name))
+			}
+			return err
+		})
+	}
+	return files
+}
+
+// Sweep removes the leftovers.
 func (a Agent) Sweep() error {
 	for _, folder := range replaced {
 		err := inFolder(filepath.Join(a.ConfigDir, folder), "", func(d *platform.Dir, _ string) error { return d.Sweep() })

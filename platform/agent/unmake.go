@@ -2,8 +2,11 @@ package agent
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
+
+	"icinga-enroll/platform"
 )
 
 // Unmake makes the files what they were before this program wrote them, and
@@ -55,14 +58,48 @@ func (a Agent) before(name string) (File, error) {
 // text, but for those that are as this program has written them: written are
 // their sums, by name.
 func (a Agent) Mentions(node string, written map[string]string) (files []string) {
-	for _, name := range []string{zonesName, apiName, constantsName, mainName} {
+	for _, name := range naming {
 		if f, err := a.read(name); err == nil && !f.None && f.Sum() == written[name] {
 			continue
 		}
-		text, _ := a.readLinked(name) // what can't be read isn't the agent's either
-		if strings.Contains(withoutComments(text), Quote(node)) {
+		if a.mentions(name, node) {
 			files = append(files, name)
 		}
 	}
 	return files
+}
+
+// naming are the files that may have the node's name.
+var naming = []string{zonesName, apiName, constantsName, mainName}
+
+func (a Agent) mentions(name, node string) bool {
+	text, _ := a.readLinked(name) // what can't be read isn't the agent's either
+	return strings.Contains(withoutComments(text), Quote(node))
+}
+
+// Backups lists the backups of these files that have a node's name as a text. The
+// agent doesn't read them, but an image that has them has the name.
+func (a Agent) Backups(node string) (files []string) {
+	for _, name := range naming {
+		for _, kept := range a.backupsOf(name) {
+			if a.mentions(kept, node) {
+				files = append(files, kept)
+			}
+		}
+	}
+	return files
+}
+
+// backupsOf lists the names that [Agent.BackUp] may have given a file's copies.
+func (a Agent) backupsOf(name string) (kept []string) {
+	_ = a.in(name, func(d *platform.Dir, base string) error {
+		names, err := d.Names()
+		for _, found := range names {
+			if found == base+".orig" || strings.HasPrefix(found, base+".orig.") {
+				kept = append(kept, path.Join(path.Dir(name), found))
+			}
+		}
+		return err
+	})
+	return kept
 }
