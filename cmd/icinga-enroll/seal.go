@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,8 @@ that was registered stays in the Director ("icinga-enroll leave" before it
 deletes that).
 
 The services have to be stopped before: "systemctl stop icinga-enroll icinga2".
+An instance is sealed as the account of its unit; root has its service started at
+boot ("icinga-enroll --instance NAME service install").
 
 --check changes nothing and tells what the machines made of this image would have
 in common that they must not. Exit code 0: it is fit; 1: it isn't.`,
@@ -61,9 +64,18 @@ func seal(cmd *cobra.Command, yes bool) error {
 		return err
 	}
 	if err := startAtBoot(cmd, lines.observe); err != nil {
-		return fmt.Errorf("it is sealed, but its service isn't started at boot: %w", err)
+		return fmt.Errorf("it is sealed, but its service isn't started at boot: %w%s", err, rootEnables(instanceOf(cmd.Flags())))
 	}
 	return checkSeal(cmd)
+}
+
+// rootEnables says how a service gets started at boot that this account, or the one
+// that seals it, can't enable: an instance is sealed as its unit's account.
+func rootEnables(in instance) string {
+	if in.isTemplates() || os.Geteuid() > 0 { // on Windows it is -1
+		return "; as root: icinga-enroll service install"
+	}
+	return ""
 }
 
 // startAtBoot enables the service, and installs it where it isn't. What the
@@ -97,12 +109,13 @@ func checkSeal(cmd *cobra.Command) error {
 		return err
 	}
 	defer done()
-	reasons, err := unfit(cmd.Context(), e, instanceOf(cmd.Flags()).service)
+	in := instanceOf(cmd.Flags())
+	reasons, err := unfit(cmd.Context(), e, in)
 	if err != nil {
 		return err
 	}
 	for _, reason := range reasons {
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "! unfit       "+reason); err != nil {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "! unfit       "+in.own(reason)); err != nil {
 			return err
 		}
 	}
@@ -127,17 +140,25 @@ func unready(cmd *cobra.Command) error {
 	return err
 }
 
-func unfit(ctx context.Context, e *enroll.Enroller, name string) ([]string, error) {
+func unfit(ctx context.Context, e *enroll.Enroller, in instance) ([]string, error) {
 	reasons, err := e.Unfit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	enabled, err := service.Enabled(ctx, name)
+	enabled, err := service.Enabled(ctx, in.service)
 	switch {
 	case err != nil:
 		reasons = append(reasons, "whether the service is started at boot isn't known: "+err.Error())
 	case !enabled:
-		reasons = append(reasons, "the service "+name+" is not started at boot: icinga-enroll seal sees to that")
+		reasons = append(reasons, notAtBoot(in))
 	}
 	return reasons, nil
+}
+
+func notAtBoot(in instance) string {
+	said := "the service " + in.service + " is not started at boot"
+	if advice := rootEnables(in); advice != "" {
+		return said + advice
+	}
+	return said + ": icinga-enroll seal sees to that"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -23,5 +24,21 @@ func TestAnInstanceIsToldWhatItsUnitLacks(t *testing.T) {
 	c.instance.service = "icinga-enroll-grafana"
 	if said := c.takesDropIn(); said != "" {
 		t.Errorf("a unit of its own may write there, and it says %s", said)
+	}
+}
+
+// No account but root can have a service started at boot, and an instance of a
+// package's is sealed as another one.
+func TestWhoSealsAnInstanceIsToldWhatRootDoes(t *testing.T) {
+	const command = "icinga-enroll --instance grafana service install"
+	in := instance{name: "grafana", service: "icinga-enroll@grafana"}
+	if said := in.own(notAtBoot(in)); !strings.Contains(said, "as root: "+command) {
+		t.Errorf("seal --check says %q", said)
+	}
+	if said := in.own("enable: Access denied" + rootEnables(in)); !strings.HasSuffix(said, "; as root: "+command) {
+		t.Errorf("seal says %q", said)
+	}
+	if own := (instance{service: "icinga-enroll"}); os.Geteuid() == 0 && !strings.Contains(notAtBoot(own), "icinga-enroll seal sees to that") {
+		t.Errorf("of the agent's it says %q", notAtBoot(own))
 	}
 }
