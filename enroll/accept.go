@@ -16,8 +16,8 @@ import (
 
 // AcceptMachine says that this machine is the one that the state here was made
 // on, whatever its identifiers say. Where it was taken for a copy and has
-// enrolled as another since, from is the folder in quarantine that is taken
-// back; what is here now goes there.
+// enrolled as another since, from is the folder in quarantine, its name or its
+// path, that is taken back; what is here now goes there.
 func (e *Enroller) AcceptMachine(ctx context.Context, from string) error {
 	n, err := e.open(ctx)
 	if err != nil {
@@ -48,6 +48,7 @@ func (n *node) acceptMachine(ctx context.Context, from string) (outcome, error) 
 	if err != nil && !errors.Is(err, ErrClone) {
 		return outcome{}, err
 	}
+	from = n.nameInQuarantine(from)
 	there, listErr := n.inQuarantine()
 	switch {
 	case listErr != nil:
@@ -66,6 +67,16 @@ func (n *node) acceptMachine(ctx context.Context, from string) (outcome, error) 
 		return says("the state here is this machine's; to take back what is in quarantine name it: %s", strings.Join(there, ", "))
 	}
 	return says("nothing to accept: the state here is this machine's, and none is in quarantine")
+}
+
+// nameInQuarantine is the name of a folder there that may be given by its path: that
+// is how a dry run has named it.
+func (n *node) nameInQuarantine(from string) string {
+	path := filepath.Clean(from)
+	if from == "" || !platform.IsSameFile(filepath.Dir(path), filepath.Join(n.StateDir, quarantineDir)) {
+		return from
+	}
+	return filepath.Base(path)
 }
 
 func (n *node) acceptInPlace() (outcome, error) {

@@ -127,7 +127,8 @@ func TestWhatIsInQuarantineIsTakenBack(t *testing.T) {
 	if err := n.AcceptMachine(t.Context(), "web3"); err == nil || !strings.Contains(err.Error(), nodeName) {
 		t.Errorf("got %v", err)
 	}
-	if err := n.AcceptMachine(t.Context(), n.folders(t)[0]); err != nil {
+	// by its path, as a dry run has named it
+	if err := n.AcceptMachine(t.Context(), filepath.Join(n.state("quarantine"), n.folders(t)[0])+string(filepath.Separator)); err != nil {
 		t.Fatal(err)
 	}
 	if r := n.mustEnsure(t); r.Name != nodeName || read(t, n.cert(".key")) != key || n.director.registered != 2 {

@@ -12,8 +12,9 @@ func newAcceptMachine() *cobra.Command {
 used: that is a copy, and two nodes with one certificate overwrite each other's
 results. A machine that was moved to other hardware, or restored there, is told
 so by this. Where it was taken for a copy and has enrolled under another name
-meanwhile, FOLDER (in quarantine/ of the state folder; without it those there are
-listed) is taken back, and what is here goes there. No server is asked.`,
+meanwhile, FOLDER (in quarantine/ of the state folder, its name or its path; without
+it those there are listed) is taken back, and what is here goes there. No server is
+asked.`,
 		Example: "  icinga-enroll accept-machine",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    verb(acceptMachine),
