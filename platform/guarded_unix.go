@@ -22,8 +22,12 @@ func Guarded(path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeSocket == 0: // its rights are as they must be, /dev/null's or /tmp's
+		return fmt.Errorf("%s is %s, not a regular file: name another one", path, kind(info.Mode()))
 	}
 	folder, rest, err := followTrusted(path)
 	if err != nil || len(rest) == 0 {

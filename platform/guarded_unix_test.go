@@ -31,6 +31,11 @@ func TestGuarded(t *testing.T) {
 	wantError(t, Guarded(filepath.Join(folder, "link")), file+" can be changed by others")
 	must(t, os.Chmod(file, 0o600), os.Chown(file, 64911, 0))
 	wantError(t, Guarded(file), file+" belongs to uid 64911", "chown root "+file)
+	// who takes others' rights to a device, or to a folder for all, breaks the machine
+	must(t, os.Chmod(filepath.Join(folder, "open"), 0o1777))
+	for path, what := range map[string]string{"/dev/null": "a device", filepath.Join(folder, "open"): "a folder"} {
+		wantError(t, Guarded(path), path+" is "+what+", not a regular file")
+	}
 	// a socket's mode is about who may talk to it
 	socket := filepath.Join(folder, "socket")
 	must(t, syscall.Mknod(socket, syscall.S_IFSOCK|0o777, 0), os.Chmod(socket, 0o777))
