@@ -167,9 +167,17 @@ func (c *loaded) checkChoices() error {
 	return nil
 }
 
+// longestSplay is how long a machine may be without a certificate on purpose: whoever
+// says more has mistaken the unit.
+const longestSplay = 24 * time.Hour
+
 func (c *loaded) checkSplay() error {
-	if d, err := time.ParseDuration(c.FirstRunSplay); err != nil || d < 0 {
+	d, err := time.ParseDuration(c.FirstRunSplay)
+	switch {
+	case err != nil || d < 0:
 		return usage("%s: %q is no time such as 90s or 10m", c.where("first_run_splay"), c.FirstRunSplay)
+	case d > longestSplay:
+		return usage("%s: %q is longer than 24h, and a machine that waits isn't enrolled", c.where("first_run_splay"), c.FirstRunSplay)
 	}
 	return nil
 }

@@ -219,7 +219,7 @@ func TestSchemaJudgesAsTheProgram(t *testing.T) {
 		"first_run_splay: soon", "first_run_splay: '5'", "first_run_splay: 10", "first_run_splay: -10", "first_run_splay: -5m", "first_run_splay: ''", "host: {name: a b}", "host: {address: 'a b'}", "host: {address6: 192.0.2.1}", "host: {vars: role}", "host: {vars: [=web]}",
 		"host: {send: ipv4}", "host: {send: [ipv4]}", "ca: {ticket: gift}", "ca: {ticket: [none, gift]}", "ca: {ticket: []}",
 		"ca: {endpoints: '@host:1'}", "ca: {endpoints: ['a/b']}", "ca: {fingerprint: 'spki:12'}", "ca: {fingerprint: [x]}", "api: {address: 'host:5665'}",
-		"paths: {state: relative}", "paths: {certs: ''}", "agent: {config_dir: relative}", "agent: {listen: '5665'}", "agent: {zone: z, parents: [a b]}",
+		"paths: {state: relative}", "paths: {state: '" + root + "'}", "paths: {certs: ''}", "paths: {certs: '" + root + root[len(root)-1:] + "'}", "agent: {data_dir: '" + root + "'}", "agent: {config_dir: relative}", "agent: {listen: '5665'}", "agent: {zone: z, parents: [a b]}",
 		"metrics: {textfile: /var/lib/x.txt}", "hooks: {post_renew: [reload]}", "hooks: {post_renew: [[]]}", "hooks: {on_failure: [['']]}", "hooks: {post_renew: [[a/b]]}",
 	} {
 		if judged(t, s, bad) == nil {
@@ -234,7 +234,7 @@ func TestSchemaJudgesAsTheProgram(t *testing.T) {
 		"first_run_splay: 0", "first_run_splay: 1h30m", "host: {name: 5}", "host: {name: ''}", "host: {address: '2001:db8::1'}", "host: {address6: '2001:db8::1%eth0'}", "host: {address6: ''}",
 		"host: {vars: role=}", "host: {send: []}", "host: {send: address}", "ca: {ticket: [static, none], static_ticket: x}", "ca: {endpoints: []}",
 		"ca: {endpoints: [host, '[2001:db8::1]:5665', 'name@host:5665', 'a name@host']}", "ca: {trust_on_first_use: false, fingerprint: 'SPKI: " + pin + "'}", "ca: {trust_on_first_use: false, fingerprint: [':" + strings.Repeat("0A:", 32) + "']}",
-		"paths: {state: '" + root + "'}", "agent: {config_dir: ''}", "agent: {listen: ':5665'}", "agent: {zone: z, parents: [one, 'two@host', 'three@[::1]:1', 'four@']}",
+		"paths: {state: '" + root + "srv/state'}", "paths: {certs: '" + root + root[len(root)-1:] + "srv//certs/'}", "agent: {config_dir: ''}", "agent: {listen: ':5665'}", "agent: {zone: z, parents: [one, 'two@host', 'three@[::1]:1', 'four@']}",
 		"metrics: {textfile: ''}", `hooks: {post_renew: [["a", ""], ["` + root + `b/c"]]}`, "hooks: {on_failure: []}",
 	} {
 		if found := judged(t, s, good); found != nil {

@@ -26,7 +26,7 @@ import (
 // environment variables, the flags and "icinga-enroll config" are made from it.
 type config struct {
 	Profile       string `koanf:"profile" oneof:"agent api-client" usage:"what the certificate is for: agent (this machine's Icinga agent) or api-client (a program that uses the Icinga 2 API)"`
-	FirstRunSplay string `koanf:"first_run_splay" form:"^[+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)$" usage:"the service's first enrolment waits for a random time up to this, such as 10m, that a fleet which boots at once doesn't knock the Director over"`
+	FirstRunSplay string `koanf:"first_run_splay" form:"^[+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)$" usage:"the service's first enrolment waits for a random time up to this, such as 10m, at most 24h, that a fleet which boots at once doesn't knock the Director over"`
 	ClonePolicy   string `koanf:"clone_policy" oneof:"reenroll stop" usage:"what a copy of an enrolled machine does: reenroll (under another name than its original's) or stop"`
 	Director      struct {
 		URL               string `koanf:"url" form:"^$|^[Hh][Tt][Tt][Pp][Ss]?://[^?#]+$" usage:"the Director, such as https://icinga.example.com/icingaweb2/director"`
@@ -80,8 +80,8 @@ type config struct {
 		Group       string `koanf:"group" usage:"group that they belong to, and that may read the key; default: the folder's, which may not"`
 	} `koanf:"key"`
 	Paths struct {
-		State string `koanf:"state" form:"absolute" usage:"folder of icinga-enroll's own state"`
-		Certs string `koanf:"certs" form:"absolute" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
+		State string `koanf:"state" form:"folder" usage:"folder of icinga-enroll's own state"`
+		Certs string `koanf:"certs" form:"folder" usage:"folder where the Icinga agent looks for <CN>.key, <CN>.crt and ca.crt"`
 	} `koanf:"paths"`
 	Hooks struct {
 		PostRenew [][]string `koanf:"post_renew" usage:"programs to run after a change, as [[\"systemctl\", \"reload\", \"x\"]]; no shell"`
@@ -96,8 +96,8 @@ type config struct {
 	} `koanf:"log"`
 	Agent struct {
 		Manage         string   `koanf:"manage" oneof:"auto always never" usage:"the agent's configuration: auto (what a package has shipped or icinga-enroll written), always (whatever is there), never"`
-		ConfigDir      string   `koanf:"config_dir" form:"^$|absolute" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
-		DataDir        string   `koanf:"data_dir" form:"^$|absolute" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
+		ConfigDir      string   `koanf:"config_dir" form:"^$|folder" usage:"the agent's configuration folder; default: as the installed Icinga 2 says"`
+		DataDir        string   `koanf:"data_dir" form:"^$|folder" usage:"the agent's data folder; default: as the installed Icinga 2 says"`
 		Listen         string   `koanf:"listen" form:"^$|:[0-9]+$" usage:"where the agent listens, host:port; default: [::] and the port that the Director says, or 5665"`
 		Validate       []string `koanf:"validate" usage:"program that validates the agent's configuration; default: icinga2 daemon -C"`
 		Reload         []string `koanf:"reload" usage:"program that has the agent read its configuration; default: the service icinga2 is reloaded"`
@@ -181,7 +181,7 @@ func newSetting(group string, field reflect.StructField) setting {
 		kind:    field.Type,
 		usage:   field.Tag.Get("usage"),
 		choices: strings.Fields(field.Tag.Get("oneof")),
-		form:    strings.ReplaceAll(field.Tag.Get("form"), "absolute", absolutePath()),
+		form:    strings.NewReplacer("absolute", absolutePath(), "folder", ownFolder()).Replace(field.Tag.Get("form")),
 		secret:  field.Tag.Get("secret") != "",
 	}
 }
@@ -192,6 +192,14 @@ func absolutePath() string {
 		return `^([A-Za-z]:)?[\\/]`
 	}
 	return "^/"
+}
+
+// ownFolder is the form of a path that leads below what is everybody's.
+func ownFolder() string {
+	if runtime.GOOS == "windows" {
+		return absolutePath() + `.*[^\\/]`
+	}
+	return "^/.*[^/]/+[^/]"
 }
 
 func findSetting(match func(setting) bool) (setting, bool) {
@@ -382,12 +390,38 @@ func flagLayer(flags *pflag.FlagSet) layer {
 // program is started.
 func (c *loaded) absolute() error {
 	for key, path := range map[string]string{"paths.state": c.Paths.State, "paths.certs": c.Paths.Certs, "agent.config_dir": c.Agent.ConfigDir, "agent.data_dir": c.Agent.DataDir} {
-		if path != "" && !filepath.IsAbs(path) || path == "" && strings.HasPrefix(key, "paths.") {
-			return usage("%s: %q must be an absolute path", c.where(key), path)
+		if path == "" && !strings.HasPrefix(key, "paths.") {
+			continue
+		}
+		if err := checkFolder(path); err != nil {
+			return usage("%s: %w", c.where(key), err)
 		}
 	}
 	if file := c.Metrics.Textfile; file != "" && (!filepath.IsAbs(file) || filepath.Ext(file) != ".prom") {
 		return usage("%s: %q must be an absolute path that ends in .prom: node_exporter reads no others", c.where("metrics.textfile"), file)
 	}
 	return nil
+}
+
+// checkFolder refuses a path at which no folder of this program or the agent can be:
+// it is made there, files in it are removed, and it may be given to another account.
+func checkFolder(path string) error {
+	switch {
+	case !filepath.IsAbs(path):
+		return fmt.Errorf("%q must be an absolute path", path)
+	case isEverybodys(path):
+		return fmt.Errorf("%s is the system's: name a folder of its own, further below", path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is there, and is no folder", path)
+	}
+	return nil
+}
+
+// isEverybodys reports whether path is the root, or a drive's, or in Unix' root, as
+// /etc is.
+func isEverybodys(path string) bool {
+	path = filepath.Clean(path)
+	below := strings.Trim(filepath.ToSlash(path[len(filepath.VolumeName(path)):]), "/")
+	return below == "" || runtime.GOOS != "windows" && !strings.Contains(below, "/")
 }
