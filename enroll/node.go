@@ -350,7 +350,10 @@ func (n *node) authority() Authority { return n.Authority(n.trust()) }
 // conclude writes the status file and makes the report.
 func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 	r := n.report(err)
-	if ctx.Err() != nil && err != nil {
+	if ctx.Err() != nil && (err != nil || n.setback != nil) {
+		if err == nil && n.pair != nil {
+			n.showCertificate()
+		}
 		return r, err // it was interrupted: that says nothing about this node
 	}
 	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
@@ -367,8 +370,8 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 }
 
 // showCertificate writes the status before the hooks run, which may take their
-// time: with the new certificate, and what was said of errors before. Where that
-// can't be done the end of the run says so.
+// time, and where a run is interrupted: with the certificate in force, and what was
+// said of errors before. Where that can't be done the end of a run says so.
 func (n *node) showCertificate() {
 	before, _ := readStatus(n.dir)
 	r := n.report(nil)

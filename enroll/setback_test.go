@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,5 +100,31 @@ func TestSwitchThatStaysCutShortIsASetback(t *testing.T) {
 	n.Wish = enroll.WhenDue
 	if r := n.mustEnsure(t); r.Setback != nil || exists(n.state("switch.pem")) {
 		t.Errorf("not completed: %v", r.Setback)
+	}
+}
+
+// Whoever ends a run learns nothing of the node by that, and monitoring neither.
+func TestAnInterruptedRenewalIsNoFailure(t *testing.T) {
+	n := newNode(t)
+	n.mustEnsure(t)
+	before, err := enroll.ReadStatus(n.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Hooks = enroll.Hooks{
+		OnFailure: [][]string{{"alarm"}},
+		Run: func(context.Context, []string, []string) (string, error) {
+			t.Error("a failure was told")
+			return "", nil
+		},
+	}
+	ctx, end := context.WithCancel(t.Context())
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) { end(); return pki.Issued{}, ctx.Err() }
+	n.Wish = enroll.Rekey
+	if r, err := n.Ensure(ctx); err != nil || r.Setback == nil {
+		t.Errorf("the run's own end is %v, %v; want the interruption", r.Setback, err)
+	}
+	if now, err := enroll.ReadStatus(n.StateDir); err != nil || !reflect.DeepEqual(now, before) {
+		t.Errorf("the status was\n%+v\nand is %v\n%+v", before, err, now)
 	}
 }
