@@ -81,7 +81,7 @@ func (n *node) wipeImage(left []string) (outcome, error) {
 	if _, err := n.wipeCerts(); err != nil {
 		return outcome{}, err
 	}
-	if err := errors.Join(n.certs.Remove(ticketFile), n.dir.RemoveAll(quarantineDir), removeFiles(n.dir, append([]string{leftFile}, stateFiles...)), n.dir.Sweep()); err != nil {
+	if err := errors.Join(n.certs.Remove(ticketFile), n.dir.RemoveAll(quarantineDir), n.dir.RemoveAll(stageFolder), removeFiles(n.dir, append([]string{leftFile}, stateFiles...)), n.dir.Sweep()); err != nil {
 		return outcome{}, err
 	}
 	if !had && len(left) == 0 {
@@ -207,14 +207,14 @@ func (n *node) instances() (names []string) {
 	return names
 }
 
-// inherited are the files of an identity in the state folder, also of one that was
-// being written.
+// inherited are the files of an identity in the state folder, also what a run has
+// left that was killed.
 func (n *node) inherited() (files []string) {
 	if n.dir == nil {
 		return nil
 	}
 	half, _ := n.dir.Leftovers()
-	for _, name := range slices.Concat([]string{quarantineDir, leftFile}, stateFiles, half) {
+	for _, name := range slices.Concat([]string{quarantineDir, leftFile, stageFolder}, stateFiles, half) {
 		if _, _, err := n.dir.Attributes(name); err == nil {
 			files = append(files, filepath.Join(n.StateDir, name))
 		}

@@ -174,8 +174,13 @@ func TestNoBackupTakesTheNameIntoAnImage(t *testing.T) {
 	n.Agent.Overwrite, n.Apply = true, true
 	n.ensure(t)
 	n.put(t, "features-available/.icinga-enroll-ABC", nodeName)
+	stage := n.state("agent-stage") // of a run that was killed while the agent validated it
+	if err := os.Mkdir(stage, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n.write(t, filepath.Join(stage, "zones.conf"), zones)
 	said := strings.Join(n.unfit(t), "\n")
-	for _, want := range []string{n.file("zones.conf.orig.2") + " has the name", n.file("features-available/.icinga-enroll-ABC") + " was left"} {
+	for _, want := range []string{n.file("zones.conf.orig.2") + " has the name", n.file("features-available/.icinga-enroll-ABC") + " was left", stage + " is this machine's"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("unfit is\n%s\nwithout %s", said, want)
 		}
@@ -192,7 +197,7 @@ func TestNoBackupTakesTheNameIntoAnImage(t *testing.T) {
 	if !strings.HasPrefix(warned, "zones.conf.orig.2 in ") {
 		t.Errorf("seal warns of %q", warned)
 	}
-	if exists(n.file("features-available/.icinga-enroll-ABC")) {
+	if exists(n.file("features-available/.icinga-enroll-ABC")) || exists(stage) {
 		t.Error("what a killed run has left is there still")
 	}
 	if !exists(n.file("zones.conf.orig.2")) {
