@@ -194,12 +194,12 @@ func absolutePath() string {
 	return "^/"
 }
 
-// ownFolder is the form of a path that leads below what is everybody's.
+// ownFolder is the form of a path that leads below a root.
 func ownFolder() string {
 	if runtime.GOOS == "windows" {
 		return absolutePath() + `.*[^\\/]`
 	}
-	return "^/.*[^/]/+[^/]"
+	return "^/.*[^/]"
 }
 
 func findSetting(match func(setting) bool) (setting, bool) {
@@ -418,10 +418,12 @@ func checkFolder(path string) error {
 	return nil
 }
 
-// isEverybodys reports whether path is the root, or a drive's, or in Unix' root, as
-// /etc is.
+// isEverybodys reports whether path is a root, or one of the system's folders.
 func isEverybodys(path string) bool {
 	path = filepath.Clean(path)
-	below := strings.Trim(filepath.ToSlash(path[len(filepath.VolumeName(path)):]), "/")
-	return below == "" || runtime.GOOS != "windows" && !strings.Contains(below, "/")
+	return filepath.Dir(path) == path || slices.Contains(systemFolders, path)
 }
+
+// systemFolders are those of the Filesystem Hierarchy Standard 3.0 and Linux' own.
+// Others in the root are somebody's volumes.
+var systemFolders = strings.Fields("/bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /usr/lib /usr/local /var /var/lib /var/tmp")
