@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -42,6 +43,8 @@ type Director struct {
 	server *httptest.Server
 
 	mu        sync.Mutex
+	open      int                 // connections
+	closed    *sync.Cond          // told when one is closed
 	templates map[string]Template // by lower-case name, as are hosts
 	hosts     map[string]Host
 	users     map[string]User
@@ -99,7 +102,7 @@ type Call struct {
 
 // New returns a Director without templates, that asks for lower-case FQDNs.
 func New() *Director {
-	return &Director{
+	d := &Director{
 		Settings: Settings{
 			AgentName:   "fqdn",
 			Transform:   "1",
@@ -111,6 +114,8 @@ func New() *Director {
 		users:     make(map[string]User),
 		deployed:  make(map[string]string),
 	}
+	d.closed = sync.NewCond(&d.mu)
+	return d
 }
 
 // Start serves on a port of the loopback interface, with TLS. A caller that
@@ -118,11 +123,35 @@ func New() *Director {
 func (d *Director) Start() {
 	d.server = httptest.NewUnstartedServer(http.HandlerFunc(d.serve))
 	d.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	d.server.Config.ConnState = d.count
 	d.server.StartTLS()
 }
 
 // Close stops what Start has started.
 func (d *Director) Close() { d.server.Close() }
+
+func (d *Director) count(_ net.Conn, state http.ConnState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		d.open++
+	case http.StateClosed, http.StateHijacked:
+		d.open--
+		d.closed.Broadcast()
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// Settle waits until no connection is open: what a client has sent that was killed
+// may be read, and have its effect, after its end.
+func (d *Director) Settle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.open > 0 {
+		d.closed.Wait()
+	}
+}
 
 // URL returns the Director's URL, as director.url wants it.
 func (d *Director) URL() string { return d.server.URL + basePath }

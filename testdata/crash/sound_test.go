@@ -112,6 +112,7 @@ func (w *world) wantLeft(t *testing.T) {
 // inRegistration reports whether the Director has made this host, and its key
 // isn't here: the one window that nobody can close.
 func (w *world) inRegistration() bool {
+	w.Director.Settle()
 	host, there := w.Director.Host(w.Name)
 	return there && host.Key != w.host.Key && w.HostKey() != host.Key
 }
