@@ -113,7 +113,10 @@ func (n *node) keyFile() string { return filepath.Join(n.CertsDir, n.name+".key"
 func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	text, err := n.certs.ReadFile(n.name + ".key")
 	if err == nil {
-		key, err := n.parseKey(text)
+		key, err := n.Keys.Parse(text)
+		if err == nil {
+			err = pki.CheckKey(key) // before a request is signed: that would be one more guess at an auth value
+		}
 		if errors.Is(err, pki.ErrTPM) {
 			return nil, outcome{}, fmt.Errorf("%s: %w", n.keyFile(), err) // it is of use where that is mended
 		}
@@ -139,16 +142,6 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 	}
 	out, err := changed("%s, new, %s", n.Keys, n.keyFile())
 	return key, out, err
-}
-
-// parseKey refuses a key that is lost: a certificate for it would be of no use. One that
-// can't be used now signs no request either, and a second try would be another wrong guess.
-func (n *node) parseKey(text []byte) (crypto.Signer, error) {
-	key, err := n.Keys.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	return key, pki.CheckKey(key)
 }
 
 // otherType says so of a key that key.type doesn't name.

@@ -57,12 +57,12 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 	if named := a.Mentions(n.state.Name, n.state.Agent.Written); len(named) > 0 && n.state.Name != "" {
 		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s and isn't as icinga-enroll has written it, so nothing was removed: take the name out, or put the package's file there", strings.Join(named, ", "), a.ConfigDir, n.state.Name)}
 	}
+	if kept := a.Backups(n.state.Name); n.state.Name != "" && len(kept) > 0 {
+		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s, so nothing was removed: take the name out, or remove what nobody needs any more", strings.Join(kept, ", "), a.ConfigDir, n.state.Name)}
+	}
 	undone, err := a.Unmake(n.state.Agent.Written)
 	if err = errors.Join(err, a.Sweep()); err != nil {
 		return outcome{}, &AgentError{err}
-	}
-	if kept := a.Backups(n.state.Name); len(kept) > 0 && n.state.Name != "" {
-		n.note(Step{Name: "agent", Warning: true, Text: fmt.Sprintf("%s in %s has the name %s: take the name out, or remove what nobody needs any more", strings.Join(kept, ", "), a.ConfigDir, n.state.Name)})
 	}
 	if err := n.forgetReceived(a, "zones", "zones-stage", "packages", "log"); err != nil {
 		return outcome{}, &AgentError{err}
@@ -181,7 +181,7 @@ func (n *node) unfitAgent(ctx context.Context) (reasons []string) {
 			reasons = append(reasons, fmt.Sprintf("%s has the name %s: icinga-enroll seal takes it out where icinga-enroll has written it", filepath.Join(a.ConfigDir, file), name))
 		}
 		for _, file := range a.Backups(name) {
-			reasons = append(reasons, fmt.Sprintf("%s has the name %s, which is taken out of no backup: do that", filepath.Join(a.ConfigDir, file), name))
+			reasons = append(reasons, fmt.Sprintf("%s has the name %s, which icinga-enroll seal takes out of no backup: do that, or remove what nobody needs any more", filepath.Join(a.ConfigDir, file), name))
 		}
 	}
 	return reasons
@@ -250,7 +250,7 @@ var privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
 // isSecret goes by a file's name, and by what is in it: bundles have any name. What
 // is no regular file, or larger than any key, is none.
 func (n *node) isSecret(name string) bool {
-	if name == ticketFile || strings.HasSuffix(name, ".key") || strings.Contains(name, ".key.") {
+	if name == ticketFile || strings.Contains(name, ".key.") || slices.Contains([]string{".key", ".p12", ".pfx"}, filepath.Ext(name)) {
 		return true
 	}
 	data, err := n.certs.ReadFile(name)

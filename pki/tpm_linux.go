@@ -30,15 +30,18 @@ func (t *TPM) name() string {
 	return t.Device
 }
 
-// open waits for a TPM that one program at a time can have.
+// open waits for a TPM that one program at a time can have: a device is busy then,
+// and an emulator has too many that wait for it, or hangs.
 func (t *TPM) open() (device transport.TPMCloser, err error) {
-	for end := time.Now().Add(devicePatience); ; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		device, err = t.openOnce()
+		waited := time.Since(began)
 		switch {
-		case !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EAGAIN):
-			return device, err
-		case time.Now().After(end):
+		case errors.Is(err, syscall.EBUSY) && waited > devicePatience:
 			return nil, errBusyTPM
+		case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EAGAIN) && waited < socketPatience:
+		default:
+			return device, err
 		}
 	}
 }

@@ -89,7 +89,7 @@ func indent(text string) string {
 
 var manFiles = []struct{ path, is string }{
 	{"/etc/icinga-enroll/config.yml", "the configuration, see icinga-enroll.yml(5)"},
-	{"/usr/share/icinga-enroll/config.yml", "what the deb makes it of where there is none: every setting in a comment"},
+	{"/usr/share/icinga-enroll/config.yml", "what the deb makes it of where there is none at its first installation: every setting in a comment"},
 	{"/etc/icinga-enroll/NAME.yml", "that of --instance NAME"},
 	{"/etc/credstore/template-key", "the template key, as a credential of systemd, instead of director.template_key_file; the service alone gets it"},
 	{"/var/lib/icinga-enroll", "state: the host API key that the Director gives only once, a pending request, and status.json, which every account may read"},

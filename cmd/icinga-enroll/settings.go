@@ -403,8 +403,8 @@ func (c *loaded) absolute() error {
 	return nil
 }
 
-// checkFolder refuses a path at which no folder of this program or the agent can be:
-// it is made there, files in it are removed, and it may be given to another account.
+// checkFolder refuses a path that is no folder of this program's or the agent's: files
+// in it are removed, and it may be given to another account.
 func checkFolder(path string) error {
 	switch {
 	case !filepath.IsAbs(path):
@@ -421,9 +421,13 @@ func checkFolder(path string) error {
 // isEverybodys reports whether path is a root, or one of the system's folders.
 func isEverybodys(path string) bool {
 	path = filepath.Clean(path)
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	return filepath.Dir(path) == path || slices.Contains(systemFolders, path)
 }
 
-// systemFolders are those of the Filesystem Hierarchy Standard 3.0 and Linux' own.
-// Others in the root are somebody's volumes.
-var systemFolders = strings.Fields("/bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /usr/lib /usr/local /var /var/lib /var/tmp")
+// systemFolders are those that come to mind by mistake, of the Filesystem Hierarchy
+// Standard 3.0 and Linux' own. Others in the root are somebody's volumes.
+var systemFolders = strings.Fields("/bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp " +
+	"/usr /usr/bin /usr/lib /usr/lib64 /usr/local /usr/local/bin /usr/sbin /usr/share /var /var/cache /var/lib /var/log /var/tmp")

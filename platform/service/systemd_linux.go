@@ -60,8 +60,8 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	// Enabled before, its link may lead to the file that was there then.
-	if err := s.load(ctx, "reenable", unitName(c.Name)); err != nil {
+	// Enabled before, its link may lead to a file that is gone: systemd goes by names.
+	if err := s.load(ctx, "enable", unitName(c.Name)); err != nil {
 		return errors.Join(err, undo(), s.reread(context.WithoutCancel(ctx)))
 	}
 	return nil

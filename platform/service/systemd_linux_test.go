@@ -101,7 +101,7 @@ func TestPackagedUnitIsOnlyEnabled(t *testing.T) {
 			if _, err := os.Stat(s.file("icinga-enroll")); (err == nil) != c.written {
 				t.Errorf("a unit of our own: %v, want %v", err == nil, c.written)
 			}
-			if !strings.Contains(calls(), "reenable icinga-enroll.service\n") {
+			if !strings.Contains(calls(), "enable icinga-enroll.service\n") {
 				t.Errorf("not enabled: %s", calls())
 			}
 		})
