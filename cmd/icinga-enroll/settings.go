@@ -412,9 +412,6 @@ func checkFolder(path string) error {
 	case isEverybodys(path):
 		return fmt.Errorf("%s is the system's: name a folder of its own, further below", path)
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is there, and is no folder", path)
-	}
 	return nil
 }
 
