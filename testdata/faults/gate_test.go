@@ -2,6 +2,7 @@ package faults
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -93,7 +94,7 @@ func (g *gate) shut() {
 		return
 	}
 	g.hits++
-	_ = g.listener.Close()
+	free(g.listener)
 	g.reopen = g.fault.shut(g.t, g.addr)
 }
 
@@ -108,6 +109,14 @@ func (g *gate) mend() (hits int) {
 		g.listen(g.addr)
 	}
 	return g.hits
+}
+
+// free closes what has an address, which is free then: a program that is just being
+// started would have it, too, until it is executed.
+func free(c io.Closer) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	_ = c.Close()
 }
 
 // refuse leaves nobody at the address.
@@ -129,13 +138,13 @@ func drop(t *testing.T, addr string) func() {
 	if err != nil {
 		t.Error(err)
 	}
-	queue := []interface{ Close() error }{l}
+	queue := []io.Closer{l}
 	for {
 		c, err := net.DialTimeout("tcp", addr, 200*time.Millisecond)
 		if err != nil {
 			return func() {
 				for _, c := range queue {
-					_ = c.Close()
+					free(c)
 				}
 			}
 		}
