@@ -165,6 +165,7 @@ func TestParseBundleRefuses(t *testing.T) {
 		{"BER", none, "sesame", [][]byte{{0x30, 0x80, 0x02, 0x01, 0x03, 0, 0}}, "PKCS#12 file can't be read"},
 		{"two thousand million iterations", none, "sesame", [][]byte{{0x30, 14, 0x02, 1, 3, 0x30, 9, 0x04, 1, 0, 0x02, 4, 0x7f, 0xff, 0xff, 0xff}}, "iterations"},
 		{"the same inside an octet string", none, "sesame", [][]byte{{0x30, 16, 0x02, 1, 3, 0x04, 11, 0x30, 9, 0x04, 1, 0, 0x02, 4, 0x7f, 0xff, 0xff, 0xff}}, "iterations"},
+		{"random bytes that look like iterations", none, "sesame", [][]byte{{0x30, 15, 0x02, 1, 3, 0x04, 10, 0x04, 1, 0, 0x02, 4, 0x7f, 0xff, 0xff, 0xff, 0x55}}, "PKCS#12 file can't be read"},
 		{"text", none, "", [][]byte{[]byte("dear colleague, the certificate is attached")}, "neither PEM nor a DER certificate nor PKCS#12"},
 		{"half a DER", none, "", [][]byte{h.leaf.Raw[:100]}, "neither PEM nor a DER certificate nor PKCS#12"},
 		{"empty", none, "", [][]byte{[]byte(" \n")}, "the file is empty"},

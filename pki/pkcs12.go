@@ -89,8 +89,7 @@ func isPKCS12(file []byte) bool {
 const maxNesting = 24
 
 // iteratesTooOften looks for a number of iterations wherever one may stand: an
-// INTEGER behind an OCTET STRING, which is the salt. It looks into octet strings
-// too, since in a PKCS#12 file most of them hold ASN.1.
+// INTEGER behind an OCTET STRING, which is the salt.
 func iteratesTooOften(der []byte, depth int) bool {
 	afterSalt := false
 	for len(der) > 0 && depth < maxNesting {
@@ -103,13 +102,25 @@ func iteratesTooOften(der []byte, depth int) bool {
 			if afterSalt && isOver(value.FullBytes, maxIterations) {
 				return true
 			}
-		} else if (value.IsCompound || value.Tag == asn1.TagOctetString) && iteratesTooOften(value.Bytes, depth+1) {
+		} else if (value.IsCompound || holdsSequence(value)) && iteratesTooOften(value.Bytes, depth+1) {
 			return true
 		}
 		afterSalt = value.Class == asn1.ClassUniversal && value.Tag == asn1.TagOctetString
 		der = rest
 	}
 	return false
+}
+
+// holdsSequence reports whether it is an OCTET STRING with ASN.1 in it, as some of a
+// PKCS#12 file are, which is one SEQUENCE. The others are random bytes, such as
+// salts and what is encrypted: their beginning may look like anything.
+func holdsSequence(value asn1.RawValue) bool {
+	if value.Class != asn1.ClassUniversal || value.Tag != asn1.TagOctetString {
+		return false
+	}
+	var held asn1.RawValue
+	rest, err := asn1.Unmarshal(value.Bytes, &held)
+	return err == nil && len(rest) == 0 && held.IsCompound && held.Tag == asn1.TagSequence
 }
 
 func isOver(der []byte, limit int64) bool {
