@@ -240,3 +240,14 @@ func TestFleetingFileLeftHalfWrittenIsReplaced(t *testing.T) {
 	}
 	wantNames(t, d, "file")
 }
+
+func TestFileOnTheWay(t *testing.T) {
+	path := ownFolder(t)
+	write(t, openDir(t, path), "file", "")
+	for _, way := range []string{"file", "file/folder"} {
+		_, opened := OpenDir(filepath.Join(path, way))
+		_, made := MakeDir(filepath.Join(path, way), 0o755)
+		wantError(t, opened, filepath.Join(path, "file")+": it is a regular file, not a folder")
+		wantError(t, made, filepath.Join(path, "file")+": it is a regular file, not a folder")
+	}
+}

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,11 +20,19 @@ const (
 	settlePoll = 20 * time.Millisecond
 )
 
-func openFolder(path string) (*os.Root, error) { return os.OpenRoot(path) }
+func openFolder(path string) (*os.Root, error) {
+	if err := fileOnTheWay(path); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(path)
+}
 
 // makeFolder gives its rights to the first folder that it makes; those in it
 // inherit them.
 func makeFolder(path string, perm fs.FileMode) (*os.Root, error) {
+	if err := fileOnTheWay(path); err != nil {
+		return nil, err
+	}
 	if rights := rightsOfFolder(perm); rights != "" {
 		err := makeWithRights(firstMissing(path), rights)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -34,6 +43,20 @@ func makeFolder(path string, perm fs.FileMode) (*os.Root, error) {
 		return nil, err
 	}
 	return os.OpenRoot(path)
+}
+
+// fileOnTheWay says which of path's folders is none: of a file there Windows says
+// that the path can't be found.
+func fileOnTheWay(path string) error {
+	for {
+		switch seen, err := os.Stat(path); {
+		case err == nil && !seen.IsDir():
+			return fmt.Errorf("%s: %w", path, notAFolder(seen.Mode()))
+		case err == nil || filepath.Dir(path) == path:
+			return nil
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // firstMissing returns the first folder on the way to path that isn't there, or

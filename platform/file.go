@@ -110,6 +110,11 @@ func (d *Dir) check(f *os.File, seen fs.FileInfo) error {
 	return refusePlanted(folder, now)
 }
 
+// notAFolder says what is where a folder should be, and what to do about it.
+func notAFolder(mode fs.FileMode) error {
+	return fmt.Errorf("it is %s, not a folder: move it away, or name another folder in the configuration", kind(mode))
+}
+
 // kind names a kind of file for people.
 func kind(mode fs.FileMode) string {
 	switch mode.Type() {

@@ -136,7 +136,7 @@ func enterSeen(parent *os.Root, name string, seen fs.FileInfo) (*os.Root, error)
 		return nil, refuseLink(parent, name)
 	}
 	if !seen.IsDir() {
-		return nil, at(parent, name, fmt.Errorf("it is %s, not a folder: move it away, or name another folder in the configuration", kind(seen.Mode())))
+		return nil, at(parent, name, notAFolder(seen.Mode()))
 	}
 	// With "/." at its end the name is opened as a folder or not at all; without,
 	// opening would wait for ever for a FIFO put in its place.
