@@ -9,6 +9,16 @@ import (
 	"icinga-enroll/platform"
 )
 
+// completeShells makes cobra's command for the scripts refuse other shells.
+func completeShells(root *cobra.Command) {
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.InitDefaultCompletionCmd()
+	if cmd, _, err := root.Find([]string{"completion"}); err == nil {
+		cmd.Example = "  icinga-enroll completion fish > ~/.config/fish/completions/icinga-enroll.fish"
+		cmd.RunE = verb(sayWhat("say for which shell: bash, zsh, fish or powershell"))
+	}
+}
+
 // completeFlags has the shells complete the values of flags that know theirs.
 func completeFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("instance", completeInstance) // an error is a flag that isn't there

@@ -133,9 +133,9 @@ where the Icinga agent looks. Run again it does only what is left to do.
 	}
 	root.PersistentFlags().String("config", platform.DefaultPaths().Config, "configuration `file`")
 	root.PersistentFlags().Var(new(instanceName), "instance", "`name` of one of several identities of this machine, each with its own configuration, state and service")
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newOnce(), newRun(), newRenew(), newVerify(), newStatus(), newCheck(), newAgent(), newService(), newConfig(), newTrust(), newDiscardRequest(), newCSR(), newImport(), newExport(), newWhoAmI(), newLeave(), newSeal(), newAcceptMachine(), newDemo(), newVersion())
 	root.AddCommand(verbsOfSystem()...)
+	completeShells(root)
 	completeFlags(root)
 	return root
 }
