@@ -124,7 +124,10 @@ func (n *node) findPair(context.Context) (outcome, error) {
 // it: it isn't valid yet, by a clock that may be wrong, or its TPM may be mended, or
 // come back, and nobody has said that there is to be another key.
 func (n *node) stays(reason error) bool {
-	if errors.Is(reason, pki.ErrTPM) {
+	switch {
+	case errors.Is(reason, pki.ErrNoAuthValue):
+		return true // without it the new key would be protected less
+	case errors.Is(reason, pki.ErrTPM):
 		return n.Wish != Rekey && !n.replacing()
 	}
 	return IsTemporary(reason)
@@ -134,18 +137,23 @@ func (n *node) stays(reason error) bool {
 // not be used.
 func (n *node) replacing() bool { return n.state.Pending != nil && !n.state.PendingRekey }
 
-// tryKey has the TPM use the key in place, but not at every poll while a request for
-// another waits since its auth value was refused: the new key would be locked, too.
+// tryKey has the TPM use the key in place. While another is asked for, one with an auth
+// value is only loaded: that value may be the new key's by now, and after some wrong
+// ones the chip would refuse the new key, too.
 func (n *node) tryKey(key crypto.Signer) error {
-	if pki.HasAuthValue(key) && n.replacing() {
-		return errors.New("its key in the TPM could not be used, and isn't tried while another is requested, since it has an auth value (icinga-enroll discard-request has it tried)")
+	check := pki.CheckKey
+	if pki.HasAuthValue(key) && !n.lacksAuthValue() && (n.Wish == Rekey || n.state.Pending != nil) {
+		check = pki.CheckLoads
 	}
-	err := pki.CheckKey(key)
+	err := check(key)
 	if errors.Is(err, pki.ErrTPMGone) {
 		return fmt.Errorf("%w; if the TPM is gone for good: set key.store: file, then icinga-enroll renew --rekey", err)
 	}
 	return err
 }
+
+// lacksAuthValue reports whether nothing here gives new keys in the TPM an auth value.
+func (n *node) lacksAuthValue() bool { return n.Keys.InTPM && n.Keys.TPM.Auth.IsZero() }
 
 // readPair reads what is on disk for this name: only a file that can't be read
 // is an error, not what is in it.
@@ -195,9 +203,9 @@ func (p *pair) inTPM() string {
 	return ""
 }
 
-// tellStore tells of the key in force what sayStore does.
+// tellStore tells of the key in force what sayStore does, unless it is being replaced.
 func (n *node) tellStore(context.Context) (outcome, error) {
-	if n.pair != nil {
+	if n.pair != nil && n.Wish != Rekey {
 		n.sayStore(n.pair.key, "icinga-enroll renew --rekey")
 	}
 	return outcome{}, nil
@@ -212,7 +220,7 @@ func (n *node) sayStore(key crypto.Signer, replaces string) {
 	case is && !n.Keys.InTPM:
 		n.note(Step{Name: "key", Warning: true, Text: "key.store is file, and this key is still in the TPM: " + replaces + " makes one in a file"})
 	case is && !n.Keys.TPM.Auth.IsZero() && !pki.HasAuthValue(key):
-		n.note(Step{Name: "key", Warning: true, Text: "key.tpm_auth is set, and this key has no auth value: " + replaces + " makes one that has it"})
+		n.note(Step{Name: "key", Warning: true, Text: "an auth value is set, and this key has none: " + replaces + " makes one that has it"})
 	}
 }
 

@@ -180,8 +180,16 @@ func (n *node) bind(b *boundMachine) error {
 // cloned says whose the state is, and what to do about it.
 func (n *node) cloned(was, now *boundMachine) error {
 	_, differ := was.compare(now)
-	return fmt.Errorf("%w: the state in %s is that of %s and was made on another machine (the %s differs), so it is not used. If this is that machine (moved, restored, with new hardware): icinga-enroll accept-machine",
-		ErrClone, n.StateDir, n.state.called(), strings.Join(differ, " and the "))
+	return fmt.Errorf("%w: the state in %s is that of %s and was made on another machine (%s), so it is not used. If this is that machine (moved, restored, with new hardware): icinga-enroll accept-machine",
+		ErrClone, n.StateDir, n.state.called(), differing(differ))
+}
+
+func differing(what []string) string {
+	verb := "differs"
+	if len(what) > 1 {
+		verb = "differ"
+	}
+	return fmt.Sprintf("the %s %s", strings.Join(what, " and the "), verb)
 }
 
 func (s *State) called() string {

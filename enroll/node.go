@@ -356,6 +356,9 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 		}
 		return r, err // it was interrupted: that says nothing about this node
 	}
+	if errors.Is(err, pki.ErrNoAuthValue) && !n.Daemon {
+		return r, err // the service may well have it: a shell gets no credential
+	}
 	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
 	now := newStatus(r, err, n.Now(), before)
 	if now.LastError != nil && before.LastError == nil && !n.toldFailure {

@@ -85,6 +85,7 @@ func (n *node) rotate(ctx context.Context) error {
 	if _, err := n.takeRequest(); err != nil {
 		return err
 	}
+	n.sayStore(n.request.key, "icinga-enroll discard-request, then renew --rekey,")
 	return n.enrolKey(ctx, reasonRekeyed)
 }
 

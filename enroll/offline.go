@@ -123,10 +123,14 @@ func (n *node) keyInPlace() (crypto.Signer, outcome, error) {
 		if err != nil {
 			return nil, outcome{}, fmt.Errorf("%s is there and is not replaced, but is of no use: %w; move it away if nobody needs it", n.keyFile(), err)
 		}
+		n.sayStore(key, "moving it away, then icinga-enroll csr,")
 		out, err := says("%s, as it is%s", n.keyFile(), n.otherType(key))
 		return key, out, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, outcome{}, err
+	}
+	if err := n.Keys.Ready(); err != nil {
 		return nil, outcome{}, err
 	}
 	key, err := n.Keys.Generate()

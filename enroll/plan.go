@@ -31,7 +31,7 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	}
 	switch {
 	case n.pair == nil:
-		would("generate a key (%s) and ask the CA for a certificate%s", n.Keys, n.byTicket())
+		would("%s and ask the CA for a certificate%s", n.planKey(), n.byTicket())
 		would("write %s, %s and %s to %s", n.name+".key", n.name+".crt", caFile, n.CertsDir)
 	case n.rekeyWaits():
 		would("present the request for a new key again, which waits for approval")
@@ -164,6 +164,14 @@ func (n *node) planTicket(ctx context.Context) error {
 	}
 	n.note(Step{Name: "plan", Text: "this source would give no ticket: " + n.nameSource(TicketAPI, err).Error(), Warning: true})
 	return nil
+}
+
+// planKey goes by the request's file: whether a TPM still uses its key is found out then.
+func (n *node) planKey() string {
+	if r, err := n.readRequest(); err == nil && r != nil && n.outdated(r.key) == nil {
+		return "take the key that was prepared before"
+	}
+	return fmt.Sprintf("generate a key (%s)", n.Keys)
 }
 
 func (n *node) byTicket() string {

@@ -64,7 +64,7 @@ func (n *node) prepareKey(context.Context) (outcome, error) {
 
 // takeRequest has a request in n.request: the one that waits, or a new one. Nobody
 // is asked to sign for a key that is lost, nor for one that can't be used now: that
-// is awaited, unless a new one is asked for.
+// is awaited, unless a new one is asked for. Then it is to be as the settings want it.
 func (n *node) takeRequest() (isNew bool, err error) {
 	if n.request, err = n.readRequest(); err != nil {
 		return false, err
@@ -72,16 +72,28 @@ func (n *node) takeRequest() (isNew bool, err error) {
 	if n.request == nil {
 		return true, n.newRequest()
 	}
-	before, unusable := n.request.cert, pki.CheckKey(n.request.key)
-	given := n.Wish == Rekey && errors.Is(unusable, pki.ErrTPM)
-	if !given && !errors.Is(unusable, pki.ErrKeyLost) {
-		return false, unusable
+	before, reason := n.request.cert, n.outdated(n.request.key)
+	if reason == nil {
+		reason = pki.CheckKey(n.request.key)
+		given := n.Wish == Rekey && errors.Is(reason, pki.ErrTPM) && !errors.Is(reason, pki.ErrNoAuthValue)
+		if !given && !errors.Is(reason, pki.ErrKeyLost) {
+			return false, reason
+		}
 	}
 	if err := n.newRequest(); err != nil {
 		return false, err
 	}
-	n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("the request %s is of no use any more, another takes its place and is to be signed instead: %s", pki.Fingerprint(before), unusable)})
+	n.note(Step{Name: "key", Warning: true, Text: fmt.Sprintf("the request %s is of no use any more, another takes its place and is to be signed instead: %s", pki.Fingerprint(before), reason)})
 	return true, nil
+}
+
+// outdated says why key isn't what the settings want where nobody waits for an answer
+// about it, or somebody asks for a new one.
+func (n *node) outdated(key crypto.Signer) error {
+	if n.state.Pending != nil && n.Wish != Rekey {
+		return nil
+	}
+	return n.Keys.Mismatch(key)
 }
 
 // checkRoom tries, once, whether what is to come can be written: after

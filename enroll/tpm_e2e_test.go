@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,29 +159,35 @@ func TestAKeyInATPMIsImported(t *testing.T) {
 	refused("cleared", pki.ErrKeyLost, false)
 }
 
+// onlyGuess has the chip take no second wrong auth value.
+func onlyGuess(t *testing.T, chip *pkitest.SWTPM) {
+	t.Helper()
+	if err := chip.Tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=2", "--recovery-time=3600", "--lockout-recovery-time=3600"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Who wants another auth value, or has lost the one that there was, asks for a new key.
 func TestANewKeyForOneThatIsRefused(t *testing.T) {
-	n, _ := newChipClient(t)
+	n, chip := newChipClient(t)
 	n.mustEnsure(t)
 	before := read(t, n.cert(".key"))
+	onlyGuess(t, chip)
 	n.Keys.TPM.Auth = secret.New("simsalabim")
 	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !strings.Contains(err.Error(), "icinga-enroll renew --rekey makes a new key") {
 		t.Fatalf("nobody has asked for one: %v", err)
 	}
 	n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
-	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
-		t.Fatal(err)
+	for range 2 { // of which neither is another wrong guess
+		if r, err := n.Ensure(t.Context()); err != nil || !errors.Is(r.Setback, pki.ErrPending) {
+			t.Fatal(r.Setback, err)
+		}
+		n.Wish = enroll.WhenDue
 	}
 	if read(t, n.cert(".key")) != before {
 		t.Error("the old key is gone before there is another")
 	}
 	key := read(t, n.state("request.key"))
-	n.Wish = enroll.WhenDue
-	for range 8 { // none of which is another wrong guess
-		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
-			t.Fatal(err)
-		}
-	}
 	n.authority.request = nil
 	if n.mustEnsure(t); read(t, n.cert(".key")) != key {
 		t.Error("approved, it is not the new key")
@@ -188,19 +195,122 @@ func TestANewKeyForOneThatIsRefused(t *testing.T) {
 	n.mustEnsure(t)
 }
 
+// Changing the auth value, as often as one likes, is no guess, and neither is leaving
+// the chip.
+func TestAnAuthValueIsChangedWithoutAGuess(t *testing.T) {
+	n, chip := newChipClient(t)
+	n.mustEnsure(t)
+	if err := chip.Tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=1", "--recovery-time=3600", "--lockout-recovery-time=3600"); err != nil {
+		t.Fatal(err)
+	}
+	n.Wish = enroll.Rekey
+	for _, next := range []string{"simsalabim", "hocuspocus"} {
+		before := read(t, n.cert(".key"))
+		n.Keys.TPM.Auth = secret.New(next)
+		if n.mustEnsure(t); read(t, n.cert(".key")) == before {
+			t.Error("there is no new key")
+		}
+	}
+	n.Keys.InTPM, n.Keys.TPM.Auth = false, secret.New("another")
+	if r := n.mustEnsure(t); r.Certificate.KeyStore != enroll.InFile {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// A shell has no credentials: what is done there must not take a key's protection from
+// it, nor say of the service that it lacks something.
+func TestAKeyKeepsItsAuthValue(t *testing.T) {
+	n, _ := newChipClient(t)
+	n.mustEnsure(t)
+	before, status := read(t, n.cert(".key")), read(t, n.state("status.json"))
+	n.Keys.TPM.Auth = secret.Text{}
+	for _, wish := range []enroll.Wish{enroll.WhenDue, enroll.Renewal, enroll.Rekey} {
+		n.Wish = wish
+		if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrNoAuthValue) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if read(t, n.cert(".key")) != before || read(t, n.state("status.json")) != status {
+		t.Error("something has changed")
+	}
+	n.Wish, n.Daemon = enroll.WhenDue, true
+	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrNoAuthValue) || read(t, n.state("status.json")) == status {
+		t.Errorf("the service doesn't say that it lacks it: %v", err)
+	}
+}
+
+// What an attempt has left that was killed may be for another kind of key, or for one
+// with less protection.
+func TestALeftRequestIsNotTakenInThePlaceOfAKeyInTheTPM(t *testing.T) {
+	n, _ := newChipClient(t)
+	inTPM, inFile, unprotected := n.Keys, pki.Keys{TPM: n.Keys.TPM}, *n.Keys.TPM
+	unprotected.Auth = secret.Text{}
+	for what, row := range map[string]struct {
+		before pki.Keys
+		want   string
+	}{
+		"a file":        {inFile, "its key is ecdsa-p256, and a new one is to be ecdsa-p256 in the TPM"},
+		"no auth value": {pki.Keys{InTPM: true, TPM: &unprotected}, "its key has no auth value"},
+	} {
+		for name, answer := range map[string]error{"failed": errors.New("refused"), "waits": &pki.PendingError{}} {
+			n.Keys, n.authority.request = inFile, nil
+			n.mustEnsure(t)
+			n.Wish = enroll.Rekey
+			n.Keys, n.authority.request = row.before, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, answer }
+			if r, err := n.Ensure(t.Context()); err != nil || !errors.Is(r.Setback, answer) {
+				t.Fatal(r.Setback, err)
+			}
+			left := read(t, n.state("request.key"))
+			n.Keys, n.authority.request = inTPM, nil
+			r := n.mustEnsure(t)
+			now := read(t, n.cert(".key"))
+			if r.Certificate.KeyStore != enroll.InTPM || now == left || !said(r, row.want) {
+				t.Errorf("%s, %s: %+v", what, name, r)
+			}
+			if key, err := inTPM.Parse([]byte(now)); err != nil || !pki.HasAuthValue(key) {
+				t.Errorf("%s, %s: %v", what, name, err)
+			}
+		}
+	}
+}
+
 // A request with a key that is refused costs one try, not two.
 func TestACSRTriesAnAuthValueOnce(t *testing.T) {
 	n, chip := newChipClient(t)
 	n.mustEnsure(t)
-	if err := chip.Tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=2", "--recovery-time=3600", "--lockout-recovery-time=3600"); err != nil {
-		t.Fatal(err)
-	}
+	onlyGuess(t, chip)
 	n.Keys.TPM.Auth = secret.New("simsalabim")
 	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); !errors.Is(err, pki.ErrTPM) || enroll.IsTemporary(err) {
 		t.Errorf("got %v", err)
 	}
 	n.Keys.TPM.Auth = secret.New("sesame")
 	n.mustEnsure(t)
+}
+
+// Whoever takes a request to a CA should know before that it has the wrong key.
+func TestACSRTellsOfAKeyInTheWrongPlace(t *testing.T) {
+	n, _ := newChipClient(t)
+	n.Keys.InTPM = false
+	var said []string
+	n.Observe = func(s enroll.Step) { said = append(said, s.Text) }
+	for _, n.Keys.InTPM = range []bool{false, true} {
+		if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); err != nil {
+			t.Fatal(err)
+		}
+		want := "key.store is tpm, and this key is still in a file: moving it away, then icinga-enroll csr, makes one in the TPM"
+		if slices.Contains(said, want) != n.Keys.InTPM {
+			t.Errorf("new keys in the TPM: %v; it said %q", n.Keys.InTPM, said)
+		}
+	}
+}
+
+// A key that the chip wouldn't use stands in the way of the next.
+func TestACSRMakesNoKeyWhileTheTPMIsLocked(t *testing.T) {
+	n, chip := newChipClient(t)
+	lock(t, chip, n.Keys)
+	if _, err := n.PrepareCSR(t.Context(), pkix.Name{}); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) || exists(n.cert(".key")) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // lock is a wrong guess of which the chip takes none.
@@ -260,7 +370,7 @@ func TestAKeyInATPMIsLookedAtEveryHour(t *testing.T) {
 
 // A new auth value is for new keys: who sets it may think that the key has it.
 func TestAKeyWithoutTheAuthValueIsTold(t *testing.T) {
-	const told = "key.tpm_auth is set, and this key has no auth value: icinga-enroll renew --rekey makes one that has it"
+	const told = "an auth value is set, and this key has none: icinga-enroll renew --rekey makes one that has it"
 	n, _ := newChipClient(t)
 	auth := n.Keys.TPM.Auth
 	n.Keys.TPM.Auth = secret.Text{}
@@ -341,6 +451,7 @@ func TestARequestIsDiscardedWithoutItsTPM(t *testing.T) {
 			if r, err := n.Ensure(t.Context()); err != nil || r.Pending == nil {
 				t.Fatal(r, err)
 			}
+			n.Wish = enroll.WhenDue
 			spoil(n, chip)
 			if discarded, err := n.DiscardRequest(t.Context()); err != nil || !discarded {
 				t.Errorf("got %v, %v", discarded, err)
@@ -361,8 +472,8 @@ func TestADiscardedRequestLeavesTheReasonForIt(t *testing.T) {
 	n.mustEnsure(t)
 	n.Keys.TPM.Auth = secret.New("simsalabim")
 	n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, &pki.PendingError{} }
-	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrPending) {
-		t.Fatal(err)
+	if r, err := n.Ensure(t.Context()); err != nil || !errors.Is(r.Setback, pki.ErrPending) {
+		t.Fatal(r.Setback, err)
 	}
 	n.Wish = enroll.WhenDue
 	if _, err := n.DiscardRequest(t.Context()); err != nil {

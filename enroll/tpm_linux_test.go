@@ -96,13 +96,28 @@ func TestARequestOfATPMThatIsGoneForGoodIsLeft(t *testing.T) {
 	}
 	n.write(t, n.state("request.key"), []byte(key))
 	n.write(t, n.state("request.crt"), []byte(cert))
-	n.Keys.InTPM = false
 	if _, err := n.Ensure(t.Context()); !errors.Is(err, pki.ErrTPM) || !enroll.IsTemporary(err) {
 		t.Errorf("nobody has asked for another: %v", err)
 	}
-	n.Wish = enroll.Rekey
+	n.Keys.InTPM = false
 	if r := n.mustEnsure(t); r.Certificate.KeyStore != enroll.InFile {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// What an attempt has left that failed, or was killed, is not what was asked for since.
+func TestALeftRequestIsNotTakenForAnotherKindOfKey(t *testing.T) {
+	n := newNode(t)
+	n.mustEnsure(t)
+	n.Wish, n.authority.request = enroll.Rekey, func(string, pki.Request) (pki.Issued, error) { return pki.Issued{}, errors.New("refused") }
+	if r, err := n.Ensure(t.Context()); err != nil || r.Setback == nil {
+		t.Fatalf("got %v, %v", r.Setback, err)
+	}
+	n.Keys.Type, n.authority.request = pki.ECDSAP384, nil
+	r := n.mustEnsure(t)
+	key, err := pki.ParseKey([]byte(read(t, n.cert(".key"))))
+	if err != nil || pki.TypeOf(key.Public()) != pki.ECDSAP384 || !said(r, "its key is ecdsa-p256, and a new one is to be ecdsa-p384") {
+		t.Errorf("got %v, %+v", err, r)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -58,27 +59,49 @@ func (k Keys) Ready() error {
 // Parse returns the first private key in PEM text. Of one in a TPM it is only found
 // out when it is used whether the TPM is there and knows it: see [CheckKey].
 func (k Keys) Parse(text []byte) (crypto.Signer, error) {
-	block := keyBlock(text)
-	if k.TPM != nil && block != nil && block.Type == tss2Block {
-		return k.TPM.parse(block.Bytes)
+	if k.TPM != nil && IsOfTPM(text) {
+		return k.TPM.parse(keyBlock(text).Bytes)
 	}
 	return ParseKey(text)
 }
 
 // ParseFile is Parse of a file that somebody has handed over: see [ParseKeyFile].
 func (k Keys) ParseFile(data []byte) (crypto.Signer, error) {
-	if block := keyBlock(data); block != nil && block.Type == tss2Block {
+	if IsOfTPM(data) {
 		return k.Parse(data)
 	}
 	return ParseKeyFile(data)
 }
 
+// IsOfTPM reports whether the private key in text can be used by a TPM alone.
+func IsOfTPM(text []byte) bool {
+	block := keyBlock(text)
+	return block != nil && block.Type == tss2Block
+}
+
+const inTheTPM = " in the TPM"
+
 // String says of what kind new keys are.
 func (k Keys) String() string {
 	if k.InTPM {
-		return string(ECDSAP256) + " in the TPM"
+		return string(ECDSAP256) + inTheTPM
 	}
 	return string(cmp.Or(k.Type, ECDSAP256))
+}
+
+// Mismatch says in what key is another one than Generate makes; nil: in nothing.
+func (k Keys) Mismatch(key crypto.Signer) error {
+	is := string(TypeOf(key.Public()))
+	if InTPM(key) {
+		is += inTheTPM
+	}
+	switch {
+	case is != k.String():
+		return fmt.Errorf("its key is %s, and a new one is to be %s", is, k)
+	case k.InTPM && !k.TPM.Auth.IsZero() && !HasAuthValue(key):
+		return errors.New("its key has no auth value, and a new one is to have it")
+	}
+	return nil
 }
 
 // TypeOf names the kind of a public key, in the same words also where it is none

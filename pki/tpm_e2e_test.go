@@ -139,6 +139,10 @@ func TestAnAuthValueIsAskedFor(t *testing.T) {
 			t.Errorf("with the auth value %v: %v", wrong, err)
 		}
 	}
+	for _, any := range []secret.Text{{}, secret.New("abracadabra")} {
+		keys.TPM.Auth = any
+		noError(t, pki.CheckLoads(read(t, keys, key))) // which is no use of it, locked or not
+	}
 	keys.TPM.Auth = secret.New("sesame")
 	for what, err := range map[string]error{"a key": pki.CheckKey(read(t, keys, key)), "before a new one": keys.Ready()} {
 		if !errors.Is(err, pki.ErrTPM) || errors.Is(err, pki.ErrTPMGone) || !temporary(t, err) || !strings.Contains(err.Error(), "--clear-lockout") {
@@ -156,6 +160,9 @@ func TestAKeyOfAnotherTPMIsLost(t *testing.T) {
 	chip, keys := newTPM(t)
 	_, others := newTPM(t)
 	key := generate(t, keys)
+	if err := pki.CheckLoads(read(t, others, key)); !errors.Is(err, pki.ErrKeyLost) {
+		t.Errorf("loaded in another TPM: %v", err)
+	}
 	if err := pki.CheckKey(read(t, others, key)); !errors.Is(err, pki.ErrKeyLost) || errors.Is(err, pki.ErrTPM) || temporary(t, err) {
 		t.Errorf("in another TPM: %v", err)
 	}

@@ -68,6 +68,7 @@ func TestWhatIsWrongWithATPM(t *testing.T) {
 		"none":                         {&pki.TPM{Device: file + "-none"}, "key.tpm_device names " + file + "-none, which isn't there", true},
 		"no device":                    {&pki.TPM{Device: file}, ": correct key.tpm_device: " + file + " is neither a device nor a socket", false},
 		"a TPM 1.2":                    {newChip(t, 0x1e), "it is a TPM 1.2", false},
+		"no TPM":                       {newChip(t, 0x2e312034), "is no TPM: correct key.tpm_device", false}, // as "HTTP/1.1 400" is read
 		"a TPM 1.2 by swtpm":           {newChip(t, 0x0a), "it is a TPM 1.2", false},
 		"one that dies":                {newChip(t, 0), "doesn't answer, or not to the end: is the emulator running, and is this its data channel?", true},
 		"one that was not started":     {newChip(t, 0x100), "tpm2_startup", true},

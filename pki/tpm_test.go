@@ -64,7 +64,7 @@ func withAuth(t *testing.T, text string) []byte {
 func TestAnAuthValueThatIsNotConfigured(t *testing.T) {
 	key, err := pki.Keys{TPM: &pki.TPM{Device: "/gone"}}.Parse(withAuth(t, tss2Key))
 	noError(t, err)
-	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "none is configured here: set key.tpm_auth_file") {
+	if err := pki.CheckKey(key); !errors.Is(err, pki.ErrNoAuthValue) || !errors.Is(err, pki.ErrTPM) || temporary(t, err) || !strings.Contains(err.Error(), "none is configured here: set key.tpm_auth_file") {
 		t.Errorf("got %v", err)
 	}
 }

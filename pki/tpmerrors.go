@@ -18,6 +18,9 @@ var (
 	// ErrTPMGone is an [ErrTPM] where nothing answers: it may come back, or be gone for
 	// good. Temporary.
 	ErrTPMGone = fmt.Errorf("%w: nothing answers", ErrTPM)
+	// ErrNoAuthValue is an [ErrTPM] where the key has an auth value, and [TPM] none: the
+	// chip isn't asked. Permanent.
+	ErrNoAuthValue = fmt.Errorf("%w: no auth value", ErrTPM)
 	// ErrKeyLost is a key that the TPM will never load again: it was cleared, or the
 	// key was made in another. Permanent.
 	ErrKeyLost = errors.New("the key is lost")
@@ -115,25 +118,36 @@ func isGone(err error) bool {
 
 // isOld recognises a code of a TPM 1.2, which knows no command of TPM 2.0: bits 7 and
 // 8 are clear in those, and in none of a TPM 2.0's (TPM 2.0 Library, part 2, 6.6).
-func isOld(code tpm2.TPMRC) bool { return code != 0 && code&0x180 == 0 }
+func isOld(code tpm2.TPMRC) bool { return code != 0 && code <= maxCode && code&0x180 == 0 }
+
+// maxCode is the greatest code of a chip. The kernel's own have 16 bits more for who
+// says it (TSS 2.0 Overview and Common Structures, 3.2).
+const (
+	maxCode       = 0xfff
+	maxKernelCode = 0xffffff
+)
 
 // adviseCode is for what the TPM itself has answered.
 func (t *TPM) adviseCode(err error, code tpm2.TPMRC) (advice string, temporary bool) {
 	switch {
+	case code > maxKernelCode:
+		return fmt.Sprintf("what answers at %s is no TPM: correct key.tpm_device", t.name()), false
 	case isRefusal(err, "Sign"):
 		return "the auth value is not the one that the key was made with: set key.tpm_auth_file to that, or icinga-enroll renew --rekey makes a new key", false
 	case isOwnersRefusal(err) && !errors.Is(err, errNoStorageKey):
-		return "the TPM's owner hierarchy has got a password: take it off (tpm2_changeauth -c owner) or, if a storage key is kept at 0x81000001, icinga-enroll renew --rekey makes a key below that", false
+		return "the TPM's owner hierarchy has got a password: take it off (" + t.tool("changeauth -c owner") + ") or, if a storage key is kept at 0x81000001, icinga-enroll renew --rekey makes a key below that", false
 	case isOwnersRefusal(err):
-		return "the TPM's owner hierarchy has a password, and no storage key is kept in the chip (at 0x81000001): take the password off (tpm2_changeauth -c owner), or have its owner put one there", false
+		return "the TPM's owner hierarchy has a password, and no storage key is kept in the chip (at 0x81000001): take the password off (" + t.tool("changeauth -c owner") + "), or have its owner put one there", false
+	case isRefusal(err, "Load"), isRefusal(err, "Create"), isAnswer(err, "Load", tpm2.TPMRCAttributes), isAnswer(err, "Create", tpm2.TPMRCAttributes):
+		return "what is kept in the chip at 0x81000001 is no storage key without a password: have the TPM's owner put one there", false
 	case errors.Is(code, tpm2.TPMRCLockout):
-		return "the TPM is locked, after too many wrong auth values: wait for its lockout time, or run tpm2_dictionarylockout --clear-lockout", true
+		return fmt.Sprintf("the TPM is locked, after too many wrong auth values: wait for its lockout time (%s says how many seconds, LOCKOUT_INTERVAL), or run %s", t.tool("getcap properties-variable"), t.tool("dictionarylockout --clear-lockout")), true
 	case isFull(code):
 		return "programs have filled it: " + t.adviseFull(), true
 	case errors.Is(code, tpm2.TPMRCHierarchy):
 		return "the TPM's owner hierarchy is switched off: switch it on in the firmware", false
 	case errors.Is(code, tpm2.TPMRCInitialize):
-		return "it was not started: whoever has made the device does that (tpm2_startup -c)", true
+		return "it was not started: whoever has made the device does that (" + t.tool("startup -c") + ")", true
 	case errors.Is(code, tpm2.TPMRCFailure):
 		return "it has failed, and does nothing until it is reset: reboot", false
 	case isDamaged(err, code):
@@ -142,10 +156,19 @@ func (t *TPM) adviseCode(err error, code tpm2.TPMRC) (advice string, temporary b
 	return "the TPM has refused a command", code.IsWarning()
 }
 
+// tool is a command of tpm2-tools for this TPM. An emulator is asked for its own by
+// its control socket.
+func (t *TPM) tool(arguments string) string {
+	if t.isSocket() {
+		return fmt.Sprintf("tpm2_%s -T swtpm:path=%s", arguments, t.Device)
+	}
+	return "tpm2_" + arguments
+}
+
 // adviseFull names the device whose users the kernel keeps apart where another of its
 // devices is used.
 func (t *TPM) adviseFull() string {
-	flush := "flush what they have left (tpm2_flushcontext -t for keys; tpm2_flushcontext -l, and -s, for sessions)"
+	flush := fmt.Sprintf("flush what they have left (%s for keys; %s, and -s, for sessions)", t.tool("flushcontext -t"), t.tool("flushcontext -l"))
 	if strings.HasPrefix(t.Device, "/dev/tpm") && !strings.HasPrefix(t.Device, "/dev/tpmrm") {
 		return fmt.Sprintf("use %s, or %s", TPMDevice, flush)
 	}

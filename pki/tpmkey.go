@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"slices"
@@ -37,6 +38,16 @@ func InTPM(key crypto.Signer) bool {
 func HasAuthValue(key crypto.Signer) bool {
 	k, is := key.(*tpmKey)
 	return is && k.blob.HasAuth()
+}
+
+// CheckLoads is [CheckKey] without the use of key: where its auth value may be another
+// one than is configured by now, that would be a guess.
+func CheckLoads(key crypto.Signer) error {
+	k, is := key.(*tpmKey)
+	if !is {
+		return nil
+	}
+	return k.withLoaded(func(transport.TPM, primary, tpm2.NamedHandle) error { return nil })
 }
 
 // CheckKey has the TPM sign something where key is in one. Its error is [ErrKeyLost]
@@ -82,8 +93,11 @@ func publicKey(blob *keyfile.TPMKey) (*ecdsa.PublicKey, error) {
 		return nil, err
 	}
 	ec, is := public.(*ecdsa.PublicKey)
-	if !is || ec.Params().BitSize != 256 || !contents.ObjectAttributes.SignEncrypt {
-		return nil, errors.New("it is another")
+	switch {
+	case !is || ec.Params().BitSize != 256:
+		return nil, fmt.Errorf("it is %s", TypeOf(public))
+	case !contents.ObjectAttributes.SignEncrypt:
+		return nil, errors.New("it is not for signatures")
 	}
 	return ec, nil
 }
@@ -118,12 +132,12 @@ func (k *tpmKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, 
 		return nil, err
 	}
 	var signature *tpm2.TPMSSignatureECC
-	err = k.tpm.withStorageKey(k.blob.Parent, func(device transport.TPM, srk primary) (err error) {
-		signature, err = k.sign(device, srk, auth, digest[:sha256.Size])
+	err = k.withLoaded(func(device transport.TPM, srk primary, loaded tpm2.NamedHandle) (err error) {
+		signature, err = sign(device, tpm2.AuthHandle{Handle: loaded.Handle, Name: loaded.Name, Auth: srk.session(auth)}, digest[:sha256.Size])
 		return err
 	})
 	if err != nil {
-		return nil, k.tpm.explain(err, "the key in the TPM can't be used")
+		return nil, err
 	}
 	return asn1.Marshal(struct{ R, S *big.Int }{
 		new(big.Int).SetBytes(signature.SignatureR.Buffer), new(big.Int).SetBytes(signature.SignatureS.Buffer),
@@ -137,20 +151,32 @@ func (k *tpmKey) auth() ([]byte, error) {
 	case !k.blob.HasAuth():
 		return nil, nil
 	case k.tpm.Auth.IsZero():
-		return nil, &failure{text: "the key in the TPM can't be used: it has an auth value, and none is configured here: set key.tpm_auth_file", kind: ErrTPM}
+		return nil, &failure{text: unusable + ": it has an auth value, and none is configured here: set key.tpm_auth_file, or by hand, where a service gets it as a credential, give --key-tpm-auth-file FILE", kind: ErrNoAuthValue}
 	}
 	return []byte(k.tpm.Auth.Reveal()), nil
 }
 
-// sign is done within the time that the storage key is there.
-func (k *tpmKey) sign(device transport.TPM, srk primary, auth, digest []byte) (*tpm2.TPMSSignatureECC, error) {
-	loaded, err := tpm2.Load{ParentHandle: srk.authorized(), InPrivate: k.blob.Privkey, InPublic: k.blob.Pubkey}.Execute(device)
+const unusable = "the key in the TPM can't be used"
+
+// withLoaded has the chip load the key for the time of do.
+func (k *tpmKey) withLoaded(do func(device transport.TPM, srk primary, loaded tpm2.NamedHandle) error) error {
+	err := k.tpm.withStorageKey(k.blob.Parent, func(device transport.TPM, srk primary) error {
+		loaded, err := tpm2.Load{ParentHandle: srk.authorized(), InPrivate: k.blob.Privkey, InPublic: k.blob.Pubkey}.Execute(device)
+		if err != nil {
+			return &commandError{"Load", err}
+		}
+		defer flush(device, loaded.ObjectHandle)
+		return do(device, srk, tpm2.NamedHandle{Handle: loaded.ObjectHandle, Name: loaded.Name})
+	})
 	if err != nil {
-		return nil, &commandError{"Load", err}
+		return k.tpm.explain(err, unusable)
 	}
-	defer flush(device, loaded.ObjectHandle)
+	return nil
+}
+
+func sign(device transport.TPM, key tpm2.AuthHandle, digest []byte) (*tpm2.TPMSSignatureECC, error) {
 	signed, err := tpm2.Sign{
-		KeyHandle: tpm2.AuthHandle{Handle: loaded.ObjectHandle, Name: loaded.Name, Auth: srk.session(auth)},
+		KeyHandle: key,
 		Digest:    tpm2.TPM2BDigest{Buffer: digest},
 		InScheme: tpm2.TPMTSigScheme{
 			Scheme:  tpm2.TPMAlgECDSA,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"icinga-enroll/enroll"
@@ -67,6 +68,9 @@ func (c *loaded) checkStore() error {
 	return nil
 }
 
+// maxSocketPath is what sun_path holds (unix(7)), without the zero at its end.
+const maxSocketPath = 107
+
 func (c *loaded) checkDevice() error {
 	device := c.Key.TPMDevice
 	switch {
@@ -75,6 +79,8 @@ func (c *loaded) checkDevice() error {
 		return usage("%s: Windows has one TPM, remove the setting", c.where("key.tpm_device"))
 	case !filepath.IsAbs(device):
 		return usage("%s: %q is not the absolute path of a device, or of an emulator's socket", c.where("key.tpm_device"), device)
+	case len(device) > maxSocketPath:
+		return usage("%s: the path has %d bytes, and a socket's can have %d", c.where("key.tpm_device"), len(device), maxSocketPath)
 	}
 	return nil
 }
@@ -91,13 +97,28 @@ func (c *loaded) tpmAuth() (secret.Text, error) {
 	return auth, err
 }
 
-// devices are those that "run" opens. An emulator's socket is none.
+// devices are those that "run" opens, also for a key that was made before key.store
+// was changed. An emulator's socket is none.
 func (c *loaded) devices() []string {
 	device := cmp.Or(c.Key.TPMDevice, pki.TPMDevice)
-	if !c.inTPM() || !strings.HasPrefix(device, "/dev/") {
+	used := c.inTPM() || c.ofTPM() != "" || c.hasKeyInTPM()
+	if !c.isClient() || !used || !strings.HasPrefix(device, "/dev/") {
 		return nil
 	}
 	return []string{device}
+}
+
+func (c *loaded) hasKeyInTPM() bool {
+	certs, err := platform.OpenDir(c.Paths.Certs)
+	if err != nil {
+		return false // none was made yet
+	}
+	defer func() { _ = certs.Close() }()
+	names, _ := certs.Names() // what can't be read here can't be used either
+	return slices.ContainsFunc(names, func(name string) bool {
+		text, err := certs.ReadFile(name)
+		return err == nil && pki.IsOfTPM(text)
+	})
 }
 
 // identify has the chip tell which it is where keys are in it.

@@ -58,7 +58,7 @@ func exitCode(err error) int {
 		return c.code
 	case errors.As(err, &agent) && !agent.Temporary():
 		return exitFailed
-	case errors.Is(err, enroll.ErrNoKey):
+	case errors.Is(err, enroll.ErrNoKey), errors.Is(err, pki.ErrNoAuthValue):
 		return exitUsage
 	case errors.Is(err, selfservice.ErrAnswerLost): // also where the end of a context was the cause
 		return exitFailed

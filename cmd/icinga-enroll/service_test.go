@@ -11,15 +11,23 @@ import (
 // systemd hides from a service what isn't said.
 func TestTheServiceSeesItsTPM(t *testing.T) {
 	for _, row := range []struct {
-		store, device string
-		want          []string
+		store, device, file string
+		want                []string
 	}{
-		{"file", "", nil},
-		{"tpm", "", []string{"/dev/tpmrm0"}},
-		{"tpm", "/dev/tpmrm1", []string{"/dev/tpmrm1"}},
-		{"tpm", "/run/swtpm/socket", nil},
+		{"file", "", "", nil},
+		{"file", "", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", nil},
+		{"file", "", "-----BEGIN TSS2 PRIVATE KEY-----\n-----END TSS2 PRIVATE KEY-----\n", []string{"/dev/tpmrm0"}}, // until there is another
+		{"tpm", "", "", []string{"/dev/tpmrm0"}},
+		{"tpm", "/dev/tpmrm1", "", []string{"/dev/tpmrm1"}},
+		{"tpm", "/run/swtpm/socket", "", nil},
 	} {
 		var c loaded
+		c.Profile, c.Paths.Certs = profileClient, t.TempDir()
+		if row.file != "" {
+			if err := os.WriteFile(filepath.Join(c.Paths.Certs, "web.key"), []byte(row.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		c.Key.Store, c.Key.TPMDevice = row.store, row.device
 		if got := c.service("config.yml").Devices; !slices.Equal(got, row.want) {
 			t.Errorf("key.store %s, key.tpm_device %q: %q, want %q", row.store, row.device, got, row.want)
