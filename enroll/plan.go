@@ -168,8 +168,10 @@ func (n *node) planTicket(ctx context.Context) error {
 
 // planKey goes by the request's file: whether a TPM still uses its key is found out then.
 func (n *node) planKey() string {
-	if r, err := n.readRequest(); err == nil && r != nil && n.outdated(r.key) == nil {
-		return "take the key that was prepared before"
+	if n.dir != nil {
+		if r, err := n.readRequest(); err == nil && r != nil && n.outdated(r.key) == nil {
+			return "take the key that was prepared before"
+		}
 	}
 	return fmt.Sprintf("generate a key (%s)", n.Keys)
 }
