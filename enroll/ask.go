@@ -35,8 +35,8 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 }
 
 func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
-	if told.ParentZone == "" && told.CAServer == "" {
-		return outcome{}, errors.New("the Director tells nothing about this host: the key in director.host_key is a template's, not a host's (a template's belongs in director.template_key)")
+	if err := tellsNothing(told); err != nil {
+		return outcome{}, err
 	}
 	if err := n.notOneOf(parentNames(told)); err != nil {
 		return outcome{}, n.unregister(err)
@@ -46,6 +46,13 @@ func (n *node) useParameters(told selfservice.Parameters) (outcome, error) {
 		return outcome{}, err
 	}
 	return says("zone %s, parents %v, CA server %s", told.ParentZone, parentNames(told), told.CAServer)
+}
+
+func tellsNothing(told selfservice.Parameters) error {
+	if told.ParentZone == "" && told.CAServer == "" {
+		return errors.New("the Director tells nothing about this host: the key in director.host_key is a template's, not a host's (a template's belongs in director.template_key)")
+	}
+	return nil
 }
 
 // unregister forgets a registration that must not be used: under the name of a

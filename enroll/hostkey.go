@@ -59,6 +59,18 @@ func (n *node) adviseKey(ctx context.Context, err error) error {
 	return &keyError{err, "the host is there, its key was dropped or replaced; nobody has to do anything: the service takes or makes its key when it asks the Director next, once a day (at once: when it is reloaded, or by icinga-enroll once --director-reregister)"}
 }
 
+// adviseNoHost tells a host that was renamed, whose key the Director takes still, from
+// one that was deleted.
+func (n *node) adviseNoHost(ctx context.Context, err error) error {
+	if n.Director == nil || !n.registered() {
+		return err
+	}
+	if _, refused := n.Director.Parameters(ctx, n.hostKey()); refused != nil {
+		return err
+	}
+	return fmt.Errorf("%w, but takes this host's key. %s", err, n.adviseRenamed())
+}
+
 // keyError is the Director's refusal of a host key, with what can be done: what
 // the Director's client says of it is true of template keys as well.
 type keyError struct {

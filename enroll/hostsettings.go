@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -90,7 +91,55 @@ func (s HostSettings) spec() selfservice.HostSpec {
 
 // host is one with s.
 func (s HostSettings) host() selfservice.Host {
-	return selfservice.Host{DisplayName: s.DisplayName, Address: s.Address, Address6: s.Address6, Imports: s.Imports}
+	return selfservice.Host{DisplayName: s.DisplayName, Address: s.Address, Address6: s.Address6, Imports: s.Imports, Vars: s.Vars}
+}
+
+// without returns s with those variables only that host has otherwise, each of the
+// kind that it has there: the configuration knows texts, and to Icinga the text "false"
+// is true. What is a list or a dictionary there, no text says: those are kept.
+func (s HostSettings) without(host selfservice.Host) (news HostSettings, kept []string) {
+	news, news.Vars = s, map[string]any{}
+	for name, value := range s.Vars {
+		is, there := host.Vars[name]
+		switch value = alike(value, is); {
+		case there && reflect.DeepEqual(value, is):
+		case isText(value) && isCollection(is):
+			kept = append(kept, name)
+		default:
+			news.Vars[name] = value
+		}
+	}
+	slices.Sort(kept)
+	return news, kept
+}
+
+// alike is value as a number or a truth value, if it says one and other is one.
+func alike(value, other any) any {
+	text, _ := value.(string)
+	switch other.(type) {
+	case bool:
+		if text == "true" || text == "false" {
+			return text == "true"
+		}
+	case json.Number:
+		if isNumber := json.Unmarshal([]byte(text), new(float64)) == nil; isNumber {
+			return json.Number(strings.TrimSpace(text))
+		}
+	}
+	return value
+}
+
+func isText(value any) bool {
+	_, is := value.(string)
+	return is
+}
+
+func isCollection(value any) bool {
+	switch value.(type) {
+	case []any, map[string]any:
+		return true
+	}
+	return false
 }
 
 // against says what s changes on host. The values of variables aren't shown:
@@ -111,7 +160,7 @@ func (s HostSettings) against(host selfservice.Host) string {
 			parts = append(parts, fmt.Sprintf("%s %s, until now %s", p.name, p.to, p.was))
 		}
 	}
-	if len(s.Vars) > 0 {
+	if s, _ := s.without(host); len(s.Vars) > 0 {
 		parts = append(parts, "host.vars "+strings.Join(slices.Sorted(maps.Keys(s.Vars)), ", "))
 	}
 	return strings.Join(parts, "; ")
@@ -149,7 +198,14 @@ func (n *node) tellHost(ctx context.Context, news HostSettings) (outcome, error)
 		return outcome{}, err
 	}
 	if host == nil {
-		return outcome{}, fmt.Errorf("%s can't be changed: %w", n.name, selfservice.ErrNoHost)
+		return outcome{}, fmt.Errorf("%s can't be changed: %w", n.name, n.adviseNoHost(ctx, selfservice.ErrNoHost))
+	}
+	news, kept := news.without(*host)
+	if len(kept) > 0 {
+		n.note(Step{Name: "host", Warning: true, Text: fmt.Sprintf("in the Director %s is a list or a dictionary, which host.vars can't say: it stays", strings.Join(kept, ", "))})
+	}
+	if news.isEmpty() {
+		return says("the Director has it as the configuration says")
 	}
 	if err := n.checkImports(ctx, news.Imports); err != nil {
 		return outcome{}, err

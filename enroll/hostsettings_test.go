@@ -2,7 +2,10 @@ package enroll_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,6 +82,34 @@ func TestChangedSettingsAreToldUntilTheDirectorHasThem(t *testing.T) {
 	}
 	if k.updates[0].Address != "" {
 		t.Error("an address that was only found was sent")
+	}
+}
+
+// To Icinga the text "false" is true, and a text is no list: what is there stays of its
+// kind, and what only looks otherwise isn't sent.
+func TestVariablesStayOfTheirKind(t *testing.T) {
+	n := newNode(t)
+	k := &keeper{leaver: leaver{host: &selfservice.Host{Name: nodeName, Type: "object", Key: secret.New(hostKey), Vars: map[string]any{
+		"backup": false, "disks": json.Number("5"), "os": "Linux", "roles": []any{"web"}, "limit": json.Number("7"), "audit": true, "site": json.Number("3"),
+	}}}}
+	n.Controller = k
+	n.mustEnsure(t)
+	n.Vars = map[string]any{"backup": "false", "disks": "5", "os": "Linux"}
+	plan, err := n.Plan(t.Context())
+	if err != nil || !slices.Equal(stepsOf(plan, "plan"), []string{"nothing to do"}) {
+		t.Errorf("a dry run says %q, %v", stepsOf(plan, "plan"), err)
+	}
+	if n.mustEnsure(t); len(k.updates) > 0 {
+		t.Errorf("sent was %+v", k.updates)
+	}
+	n.Vars = map[string]any{"backup": "true", "disks": "6", "os": "BSD", "roles": "web", "limit": "none", "audit": "true", "site": "3", "new": "1"}
+	r := n.mustEnsure(t)
+	want := map[string]any{"backup": true, "disks": json.Number("6"), "os": "BSD", "limit": "none", "new": "1"}
+	if len(k.updates) != 1 || !reflect.DeepEqual(k.updates[0].Vars, want) {
+		t.Errorf("sent was %+v, want %v", k.updates, want)
+	}
+	if said := strings.Join(stepsOf(r, "host"), "\n"); !strings.Contains(said, "in the Director roles is a list or a dictionary") || !strings.HasSuffix(said, "changed in the Director: host.vars backup, disks, limit, new, os") {
+		t.Errorf("it says %q", said)
 	}
 }
 

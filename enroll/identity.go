@@ -15,10 +15,14 @@ import (
 func (n *node) identity(ctx context.Context) (outcome, error) {
 	if n.state.Name != "" {
 		n.name = n.state.Name
-		if other := n.otherName(); other != "" {
-			return warns("%s, as enrolled; %s, which is not followed: one machine would become two hosts", n.name, other)
+		other := n.otherName()
+		switch {
+		case other == "":
+			return says("%s, as %s", n.name, n.settledHow())
+		case n.isOnlyRequested() && n.state.HostKey == "": // see discardRequest
+			return warns("%s, as requested; %s, which is not followed before icinga-enroll discard-request forgets the request", n.name, other)
 		}
-		return says("%s, as enrolled", n.name)
+		return warns("%s, as %s; %s, which is not followed: one machine would become two hosts", n.name, n.settledHow(), other)
 	}
 	found, why, err := n.findName(ctx)
 	if err != nil {
@@ -30,6 +34,18 @@ func (n *node) identity(ctx context.Context) (outcome, error) {
 	n.name = found
 	return says("%s, as %s", n.name, why)
 }
+
+// settledHow is how the name came to stick.
+func (n *node) settledHow() string {
+	if n.isOnlyRequested() {
+		return "requested"
+	}
+	return "enrolled"
+}
+
+// isOnlyRequested reports whether there was no certificate of this name yet, and one
+// waits for approval.
+func (n *node) isOnlyRequested() bool { return n.replacing() && len(n.state.Certs) == 0 }
 
 // otherName says what has changed since the name was settled. No server is
 // asked for it.
@@ -145,7 +161,7 @@ func CheckName(name string) error {
 	case len(name) > maxName:
 		return fmt.Errorf("the name %.40q… has %d characters, a certificate's common name takes %d: set a shorter host.name", name, len(name), maxName)
 	case !nameChars.MatchString(name) || strings.Contains(name, "..") || strings.HasSuffix(name, "."):
-		return fmt.Errorf("%q can't be a node's name: letters, digits, '-' and '_' can, with single dots between them (no space, comma, slash, quote; no umlaut either: the CA would write another name into the certificate)", name)
+		return fmt.Errorf("%q can't be a node's name: letters, digits, '-' and '_' can, no '-' first, with single dots between them (no space, comma, slash, quote; no umlaut either: the CA would write another name into the certificate)", name)
 	case name == "0" || strings.EqualFold(name, "ca"):
 		return fmt.Errorf("%q can't be a node's name: the Director takes \"0\" for no name, and the certificate of \"ca\" would be written over ca.crt", name)
 	}

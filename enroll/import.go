@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"icinga-enroll/enroll/secret"
@@ -265,13 +266,25 @@ func (n *node) bundleOf(key crypto.Signer, password secret.Text, files [][]byte)
 	return b, err
 }
 
-// keysHere are the key beside the certificate in force and that of a request.
+// keysHere are the key beside the certificate in force, that of a request, and those
+// that others have taken the place of.
 func (n *node) keysHere() ([]crypto.Signer, error) {
-	var keys []crypto.Signer
-	for _, place := range []struct {
+	type place struct {
 		dir  *platform.Dir
 		name string
-	}{{n.certs, n.name + ".key"}, {n.dir, requestKey}} {
+	}
+	places := []place{{n.certs, n.name + ".key"}, {n.dir, requestKey}}
+	names, err := n.certs.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if suffix, ours := strings.CutPrefix(name, n.name); ours && keptKey.MatchString(suffix) {
+			places = append(places, place{n.certs, name})
+		}
+	}
+	var keys []crypto.Signer
+	for _, place := range places {
 		text, err := place.dir.ReadFile(place.name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -37,6 +37,12 @@ func TestImportTakes(t *testing.T) {
 			n.write(t, n.cert(".key"), h.keyPEM(t))
 			return enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, CA: pemOf(h.ca)}
 		},
+		"for a key that another has taken the place of": func(t *testing.T, n *node, h handed) enroll.Files {
+			other := handOver(t, n.authority.ca, nodeName, -day, day)
+			n.write(t, n.cert(".key"), other.keyPEM(t))
+			n.write(t, n.cert(".key.0123abcd"), h.keyPEM(t))
+			return enroll.Files{Certificate: [][]byte{pemOf(h.cert)}, CA: pemOf(h.ca)}
+		},
 		"the certificate alone, where the CA is configured": func(t *testing.T, n *node, h handed) enroll.Files {
 			n.Trust.Roots = []*x509.Certificate{h.ca}
 			return enroll.Files{Certificate: [][]byte{h.cert.Raw}, Key: h.keyPEM(t)}

@@ -119,7 +119,7 @@ func refuseForeign(dir *platform.Dir) error {
 // load reads the state, and tries on a machine that isn't enrolled yet all that
 // can fail on it, before a server is asked.
 func (n *node) load(context.Context) (_ outcome, err error) {
-	if n.state, err = loadState(n.dir); err != nil {
+	if err = n.readState(); err != nil {
 		return outcome{}, unread{err}
 	}
 	if n.certs, err = platform.MakeDir(n.CertsDir, 0o750); err != nil {
@@ -134,6 +134,13 @@ func (n *node) load(context.Context) (_ outcome, err error) {
 	return outcome{}, nil
 }
 
+// readState forgets a deployment that is no longer wanted.
+func (n *node) readState() (err error) {
+	n.state, err = loadState(n.dir)
+	n.state.DeployDue = n.state.DeployDue && n.Deploy
+	return err
+}
+
 // look opens what is there and changes nothing.
 func (e *Enroller) look() (_ *node, err error) {
 	n := &node{Enroller: e, readOnly: true}
@@ -142,7 +149,7 @@ func (e *Enroller) look() (_ *node, err error) {
 	}
 	n.dir, err = platform.OpenDir(e.StateDir)
 	if err == nil {
-		n.state, err = loadState(n.dir)
+		err = n.readState()
 	}
 	onlyUses := e.APIClient && errors.Is(err, fs.ErrPermission)
 	if err == nil || onlyUses || errors.Is(err, fs.ErrNotExist) {

@@ -39,6 +39,9 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 		would("replace %s, with a new key", n.certFile())
 	case !n.nothingDue():
 		would("renew %s with the same key", n.certFile())
+		if _, err := n.candidates(); err != nil {
+			n.note(Step{Name: "plan", Text: "this would fail: " + err.Error(), Warning: true})
+		}
 	}
 	if a, err := n.agent(ctx); err == nil && n.Agent.Manage != ManageNever && n.state.Agent.Applied == nil {
 		would("make the Icinga agent in %s one of its parents' (agent.manage: %s), and have it read that", a.ConfigDir, n.Agent.Manage)
@@ -129,15 +132,15 @@ func (n *node) planHost(ctx context.Context) (string, error) {
 // planHostKey asks the Director whether it still takes the host key, where a
 // certificate is to be had: nothing here tells that the host was deleted.
 func (n *node) planHostKey(ctx context.Context) (string, error) {
-	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() {
+	if n.Director == nil || !n.registered() || !n.Look && n.pair != nil && n.nothingDue() && n.keyAccepted() {
 		return "", nil
 	}
-	_, err := n.Director.Parameters(ctx, n.hostKey())
+	told, err := n.Director.Parameters(ctx, n.hostKey())
 	switch {
+	case err == nil:
+		return "", tellsNothing(told)
 	case !errors.Is(err, selfservice.ErrKeyRejected):
-		if err != nil {
-			n.note(Step{Name: "plan", Text: "the Director doesn't tell this host's parameters: " + err.Error(), Warning: true})
-		}
+		n.note(Step{Name: "plan", Text: "the Director doesn't tell this host's parameters: " + err.Error(), Warning: true})
 		return "", nil
 	case n.isThere(ctx):
 		return "take this host's key from the Director, which refuses the one that is here", nil

@@ -12,6 +12,7 @@ import (
 
 	"icinga-enroll/enroll/secret"
 	"icinga-enroll/pki"
+	"icinga-enroll/selfservice"
 )
 
 // refusedFor is how long a ticket that was refused is not shown again while
@@ -121,7 +122,9 @@ func (n *node) ticketOf(ctx context.Context, source TicketSource) (ticket secret
 	case TicketStatic:
 		ticket = n.StaticTicket
 	case TicketDirector:
-		ticket, err = n.Controller.Ticket(ctx, n.name)
+		if ticket, err = n.Controller.Ticket(ctx, n.name); errors.Is(err, selfservice.ErrNoHost) {
+			err = n.adviseNoHost(ctx, err)
+		}
 	case TicketAPI:
 		ticket, err = n.apiTicket(ctx)
 	default:

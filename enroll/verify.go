@@ -102,6 +102,15 @@ func (n *node) verifyDirector(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return warns("it can't be asked: %s", err)
 	}
+	if n.Controller != nil {
+		host, err := n.findHost(ctx)
+		switch {
+		case err != nil:
+			return warns("it doesn't tell whether it has this host: %s", err)
+		case host == nil:
+			return outcome{}, n.adviseNoHost(ctx, fmt.Errorf("%s: %w", n.name, selfservice.ErrNoHost))
+		}
+	}
 	if applied := n.state.Agent.Applied; applied != nil && n.Agent.Parents == nil {
 		if news := difference(*applied, told); news != "" {
 			return warns("it now says: %s. \"icinga-enroll agent apply\" makes the agent so", news)

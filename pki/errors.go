@@ -78,7 +78,7 @@ func advice(message string) string {
 	case invalidTicket(message):
 		return "(a ticket is for one name and one salt: the host was renamed in the Director, its name differs in upper and lower case, or the TicketSalt of the master was changed; fetch a new ticket)"
 	case strings.Contains(message, "declined by administrator"):
-		return "(run `icinga2 ca restore` with its fingerprint on the master, or discard-request here to ask anew)"
+		return "(run `icinga2 ca restore` with its fingerprint, as `icinga2 ca list --removed` shows it, on the master, or discard-request here to ask anew)"
 	}
 	return "(Icinga's log on the master says more)"
 }

@@ -186,7 +186,7 @@ func parseKeyBlock(block *pem.Block) (crypto.Signer, error) {
 		return nil, permanent("the private key is in a TPM, which the Icinga agent can't use: that reads keys in files only")
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, permanent("the private key is encrypted: decrypt it with `openssl pkey`, Icinga's agent needs it without a password")
+		return nil, permanent("the private key is encrypted: decrypt it with `openssl pkey`, Icinga's agent needs it without a password (--password-file is for PKCS#12)")
 	}
 	key, err := parseKeyDER(block)
 	if err != nil {

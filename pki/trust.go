@@ -156,7 +156,7 @@ func (t Trust) unknownCA(chain []*x509.Certificate) error {
 	}
 	return untrusted("the certificate %q is not signed by a trusted CA: presented was %s; expected was %s. "+
 		"Compare with the CA's own machine (`%s` in /var/lib/icinga2/ca): "+
-		"if that is the one presented, correct the configuration here, otherwise it is another CA's: from a server, something else answers for the master",
+		"if that is the one presented, correct the configuration here, otherwise it is another CA's: look who has signed the file, or, if a server sent it, what answers there for the master",
 		chain[0].Subject, presented(chain), t.expected(), t.toCompare())
 }
 

@@ -29,6 +29,20 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// variables are an object; without any it may come as an empty list. Numbers stay as
+// they are written.
+type variables map[string]any
+
+func (v *variables) UnmarshalJSON(b []byte) error {
+	*v = nil
+	if !bytes.HasPrefix(b, []byte("{")) {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	return d.Decode((*map[string]any)(v))
+}
+
 // text is a string that may come as a number; null is empty.
 type text string
 

@@ -19,6 +19,8 @@ type Host struct {
 	Zone        string
 	Key         secret.Text // its self-service key; zero: it has none
 	Disabled    bool        // deployments leave it out
+	// Vars are its custom variables: texts, json.Number, bool, lists, maps.
+	Vars map[string]any
 }
 
 // HostSpec says what a host is to be. What is empty is not sent.
@@ -79,15 +81,16 @@ func (s HostSpec) changed() map[string]any {
 // it could be a key.
 func decodeHost(answer []byte) (Host, error) {
 	var h struct {
-		Name        text `json:"object_name"`
-		Type        text `json:"object_type"`
-		Imports     list `json:"imports"`
-		DisplayName text `json:"display_name"`
-		Address     text `json:"address"`
-		Address6    text `json:"address6"`
-		Zone        text `json:"zone"`
-		Key         text `json:"api_key"`
-		Disabled    flag `json:"disabled"`
+		Name        text      `json:"object_name"`
+		Type        text      `json:"object_type"`
+		Imports     list      `json:"imports"`
+		DisplayName text      `json:"display_name"`
+		Address     text      `json:"address"`
+		Address6    text      `json:"address6"`
+		Zone        text      `json:"zone"`
+		Key         text      `json:"api_key"`
+		Disabled    flag      `json:"disabled"`
+		Vars        variables `json:"vars"`
 	}
 	if err := json.Unmarshal(answer, &h); err != nil || h.Name == "" || h.Type == "" {
 		return Host{}, errors.New("the answer is not a host object")
@@ -102,5 +105,6 @@ func decodeHost(answer []byte) (Host, error) {
 		Zone:        string(h.Zone),
 		Key:         secret.New(string(h.Key)),
 		Disabled:    bool(h.Disabled),
+		Vars:        h.Vars,
 	}, nil
 }

@@ -93,6 +93,7 @@ func (c *loaded) settings() (enroll.Settings, error) {
 		c.readKeys(&s),
 		c.checkHost(),
 		c.readVars(&s),
+		c.checkDeploy(),
 		c.checkChoices(),
 		c.checkSplay(),
 		c.readAgent(&s),
@@ -131,6 +132,13 @@ func (c *loaded) checkHost() error {
 	return nil
 }
 
+func (c *loaded) checkDeploy() error {
+	if c.Director.Deploy && c.Director.User == "" {
+		return usage("%s takes director.user and director.password_file: who deploys is an Icinga Web user", c.where("director.deploy"))
+	}
+	return nil
+}
+
 // readVars takes name=value.
 func (c *loaded) readVars(s *enroll.Settings) error {
 	for _, text := range c.Host.Vars {
@@ -140,6 +148,9 @@ func (c *loaded) readVars(s *enroll.Settings) error {
 		}
 		if s.Vars == nil {
 			s.Vars = map[string]any{}
+		}
+		if _, twice := s.Vars[name]; twice {
+			return usage("%s: %s is there twice", c.where("host.vars"), name)
 		}
 		s.Vars[name] = value
 	}

@@ -35,7 +35,7 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 	if err := c.checkAPIPassword(); err != nil {
 		return err
 	}
-	if slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
+	if !c.needsNoTicket() && slices.Contains(s.Tickets, enroll.TicketStatic) && s.StaticTicket.IsZero() {
 		err = c.lacks("ca.static_ticket", usage("%s: static takes ca.static_ticket_file", c.where("ca.ticket")))
 	}
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *loaded) readTickets(s *enroll.Settings) (err error) {
 // checkAPIPassword refuses an ApiUser without a password where one is to make a
 // ticket: it would be found out only once a key and a host are made.
 func (c *loaded) checkAPIPassword() error {
-	if c.offline || c.API.User == "" || c.API.CertificateFile != "" || !slices.Contains(c.CA.Ticket, string(enroll.TicketAPI)) {
+	if c.needsNoTicket() || c.API.User == "" || c.API.CertificateFile != "" || !slices.Contains(c.CA.Ticket, string(enroll.TicketAPI)) {
 		return nil
 	}
 	password, err := c.readPassword("api.password", c.API.Password, c.API.PasswordFile)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"icinga-enroll/enroll"
 )
 
 func newDiscardRequest() *cobra.Command {
@@ -27,14 +29,18 @@ func discardRequest(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer done()
+	before, _ := enroll.ReadStatus(e.StateDir) // what can't be read tells of no request
 	discarded, err := e.DiscardRequest(cmd.Context())
 	if err != nil {
 		return err
 	}
-	text := "the request and its key are gone; icinga-enroll once makes new ones"
-	if !discarded {
-		text = "no request was waiting"
+	text := "no request was waiting"
+	if discarded {
+		text = "the request and its key are gone; icinga-enroll once makes new ones"
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	if p := before.Pending; discarded && p != nil {
+		text += "; the CA still has it: icinga2 ca remove " + p.Fingerprint + " there takes it from its list"
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), instanceOf(cmd.Flags()).own(text))
 	return err
 }

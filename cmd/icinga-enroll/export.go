@@ -62,8 +62,8 @@ func checkExport(x enroll.Export, passwordFile string) error {
 	switch {
 	case !slices.Contains(enroll.ExportFormats(), x.Format):
 		return usage("--format: %q is none of: pem, pkcs12, curl", x.Format)
-	case x.File == "":
-		return usage("--out: say into which file")
+	case x.File == "", x.File == "-":
+		return usage("--out: say into which file: what is in it is for nobody's eyes, so it isn't printed")
 	case platform.IsSameFile(x.File, passwordFile):
 		return usage("--out: %s is the file of --password-file, choose another one", x.File)
 	case !isPKCS12 && (passwordFile != "" || x.Legacy):

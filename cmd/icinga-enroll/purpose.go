@@ -28,11 +28,13 @@ func newOffline(cmd *cobra.Command, observe func(enroll.Step)) (*enroll.Enroller
 type purpose struct {
 	offline  bool // it enrols nobody: neither a Director nor a pin need be set
 	asksNoCA bool // it needs no certificate: an API client's CA need not be known
-	onlyUses bool // it gives no files away: whoever may read the key may run it
+	onlyUses bool // it asks for no ticket and gives no files away: whoever may read the key may run it
 	installs bool // it installs a service, which may get more secrets than there are here
 
 	writes string // the file that it writes, if the operator has named one
 }
+
+func (p purpose) needsNoTicket() bool { return p.offline || p.onlyUses }
 
 func newEnrollerFor(cmd *cobra.Command, observe func(enroll.Step), p purpose) (*enroll.Enroller, func(), error) {
 	c, err := load(cmd.Flags())

@@ -32,7 +32,7 @@ func (c *loaded) dropSecrets() {
 	c.CA.Ticket, c.CA.StaticTicketFile = []string{string(enroll.TicketNone)}, ""
 	c.API.PasswordFile, c.API.CertificateFile = "", ""
 	d := &c.Director
-	d.ForgetTemplateKey = false
+	d.ForgetTemplateKey, d.Deploy = false, false
 	d.User, d.Password, d.PasswordFile, d.TemplateKeyFile, d.HostKeyFile = "", "", "", "", ""
 }
 

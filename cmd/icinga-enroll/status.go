@@ -44,7 +44,7 @@ func status(cmd *cobra.Command, asJSON bool) error {
 		return errors.New("this machine was sealed, to be an image: the service enrols what is made of it at its first boot, and icinga-enroll once this machine itself")
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("this machine isn't enrolled: there is no status in %s. Run icinga-enroll once", dir)
+		return fmt.Errorf("this machine isn't enrolled: there is no status in %s. Run icinga-enroll once; or icinga-enroll import, where a request of icinga-enroll csr was signed", dir)
 	}
 	if err != nil {
 		return err
