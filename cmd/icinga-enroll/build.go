@@ -143,7 +143,7 @@ func (c *loaded) checkDeploy() error {
 func (c *loaded) readVars(s *enroll.Settings) error {
 	for _, text := range c.Host.Vars {
 		name, value, ok := strings.Cut(text, "=")
-		if !ok || name == "" {
+		if !ok || name == "" || strings.ContainsAny(name, `"[]`) { // as JSON would be taken
 			return usage("%s: %q is not of the form name=value", c.where("host.vars"), text)
 		}
 		if s.Vars == nil {
