@@ -22,7 +22,7 @@ func (e *Enroller) PlanAgent(ctx context.Context) (AgentPlan, error) {
 		return AgentPlan{}, err
 	}
 	defer n.close()
-	for _, find := range []func(context.Context) (outcome, error){n.sameMachine, n.identity} {
+	for _, find := range []func(context.Context) (outcome, error){n.stillSameMachine, n.identity} {
 		if _, err := find(ctx); err != nil {
 			return AgentPlan{}, err
 		}

@@ -15,6 +15,9 @@ import (
 // never deleted: a host API key can't be asked for again.
 const quarantineDir = "quarantine"
 
+// setReenroll is for a copy that is told to wait.
+const setReenroll = "set clone_policy: reenroll, and it enrols under a name of its own"
+
 // ownMachine is sameMachine for Ensure: a copy that has a name of its own puts
 // what its original has left into quarantine and goes on as itself. Under the
 // original's name it must not: the results of the two would overwrite each
@@ -28,7 +31,7 @@ func (n *node) ownMachine(ctx context.Context) (outcome, error) {
 	own, why, nameErr := n.findName(ctx)
 	switch {
 	case n.ClonePolicy == CloneStop:
-		err = fmt.Errorf("%w. If it is a copy: set clone_policy: reenroll, and it enrols under a name of its own", err)
+		err = fmt.Errorf("%w. If it is a copy: %s", err, setReenroll)
 	case !n.HostKey.IsZero():
 		err = fmt.Errorf("%w. If it is a copy: take director.host_key out of its configuration, which is one host's", err)
 	case nameErr != nil:

@@ -2,6 +2,7 @@ package enroll_test
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"errors"
 	"os"
 	"path/filepath"
@@ -219,6 +220,36 @@ func TestACopyMayBeToldToWait(t *testing.T) {
 	}
 	if len(n.quarantined(t)) != 0 || n.director.registered != 1 {
 		t.Error("it hasn't waited")
+	}
+}
+
+// Every verb says what ends the waiting by the policy that is set; where no server is
+// to be reached, what has to go besides the state: an agent that keeps its files, and a
+// pair that stays, are the original's.
+func TestACopyIsToldWhatItsPolicyAllows(t *testing.T) {
+	n := newAgentNode(t)
+	id := &machine.Identity{Kind: machine.Virtual, MachineID: "machine", Hardware: "original"}
+	n.Machine.Identify = func() machine.Identity { return *id }
+	n.quiet(t)
+	id.Hardware = "copy"
+	for policy, want := range map[enroll.ClonePolicy]bool{enroll.CloneStop: true, enroll.CloneReenroll: false} {
+		n.ClonePolicy = policy
+		for name, verb := range map[string]func(context.Context) error{
+			"verify":     func(ctx context.Context) error { _, err := n.Verify(ctx); return err },
+			"agent plan": func(ctx context.Context) error { _, err := n.PlanAgent(ctx); return err },
+			"csr":        func(ctx context.Context) error { _, err := n.PrepareCSR(ctx, pkix.Name{}); return err },
+		} {
+			err := verb(t.Context())
+			if !errors.Is(err, enroll.ErrClone) || strings.Contains(err.Error(), "clone_policy: reenroll") != want {
+				t.Errorf("%s with clone_policy %s: %v", name, policy, err)
+				continue
+			}
+			for _, part := range []string{n.StateDir, n.cert(".key"), n.cert(".crt"), "*.orig"} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%s doesn't say that %s has to go: %v", name, part, err)
+				}
+			}
+		}
 	}
 }
 

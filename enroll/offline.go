@@ -57,9 +57,28 @@ func (e *Enroller) PrepareCSR(ctx context.Context, subject pkix.Name) (Prepared,
 func (n *node) stillSameMachine(ctx context.Context) (outcome, error) {
 	out, err := n.sameMachine(ctx)
 	if errors.Is(err, ErrClone) {
-		err = fmt.Errorf("%w. If it is a copy: give it a name of its own, and run icinga-enroll once or, where that reaches no server, move %s away", err, n.StateDir)
+		err = fmt.Errorf("%w. If it is a copy: %s. Where that reaches no server, move away all that is the original's: %s", err, n.adviseOnce(), strings.Join(n.originals(), ", "))
 	}
 	return out, err
+}
+
+func (n *node) adviseOnce() string {
+	if n.ClonePolicy == CloneStop {
+		return setReenroll + " (icinga-enroll once)"
+	}
+	return "give it a name of its own, and run icinga-enroll once"
+}
+
+// originals is what would go on as the original where a copy loses its state alone.
+func (n *node) originals() []string {
+	all := []string{n.StateDir}
+	if name := n.state.bearer(); name != "" {
+		all = append(all, filepath.Join(n.CertsDir, name+".key"), filepath.Join(n.CertsDir, name+".crt"))
+	}
+	if len(n.state.Agent.Written) > 0 {
+		all = append(all, "and the Icinga agent's files that icinga-enroll has written (the package's are beside them, as *.orig: put them back)")
+	}
+	return all
 }
 
 // checkSubject refuses what no CA would sign: RFC 5280 gives each 64 characters.
