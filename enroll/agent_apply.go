@@ -54,6 +54,25 @@ func (n *node) manageAgent(ctx context.Context) (outcome, error) {
 	if n.state.Agent.Follow.Trial != nil && !n.Apply {
 		return n.judgeTrial(ctx, a)
 	}
+	out, err := n.makeAgent(ctx, a)
+	return out, n.orOthers(a, err)
+}
+
+// orOthers is err, unless that leaves an agent alone which goes by another node's
+// name: such as on a copy whose state alone was moved away. Nothing else would tell
+// monitoring that this node has no agent.
+func (n *node) orOthers(a agent.Agent, err error) error {
+	left := (errNotOurs{})
+	if !errors.As(err, &left) {
+		return err
+	}
+	if other := a.OtherName(n.name); other != "" {
+		return fmt.Errorf("by the files in %s the agent is %s, not %s, and doesn't use this node's certificate. %s", a.ConfigDir, other, n.name, left.Error())
+	}
+	return err
+}
+
+func (n *node) makeAgent(ctx context.Context, a agent.Agent) (outcome, error) {
 	if err := errors.Join(n.mayManage(a), n.removeTicket()); err != nil {
 		return outcome{}, err
 	}

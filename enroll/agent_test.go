@@ -270,6 +270,50 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 	})
 }
 
+// An agent that is left alone and goes by another node's name, as on a copy that has
+// lost its state, is news for monitoring; one that somebody looks after isn't.
+func TestAnAgentThatGoesByAnothersName(t *testing.T) {
+	others := map[string]string{
+		"constants.conf": "const NodeName = \"web0.example.com\" // the original's\nconst ZoneName = NodeName\n",
+		"zones.conf":     "object Endpoint \"master1\" { }\nobject Zone \"master\" { endpoints = [ \"master1\" ] }\nobject Endpoint \"web0.example.com\" { }\nobject Zone \"web0.example.com\" { endpoints = [ \"web0.example.com\" ]; parent = \"master\" }\n",
+	}
+	tests := map[string]struct {
+		change func(t *testing.T, n *agentNode)
+		warns  bool
+	}{
+		"it does":                      {func(*testing.T, *agentNode) {}, true},
+		"nobody is to manage it":       {func(_ *testing.T, n *agentNode) { n.Agent.Manage = enroll.ManageNever }, false},
+		"zones.conf has this one, too": {func(t *testing.T, n *agentNode) { n.put(t, "zones.conf", others["zones.conf"]+"object Endpoint \""+nodeName+"\" { }\n") }, false},
+		"its name is this one's": {func(t *testing.T, n *agentNode) {
+			n.put(t, "constants.conf", "const NodeName = \""+nodeName+"\"\n")
+			n.put(t, "zones.conf", strings.ReplaceAll(others["zones.conf"], "\"web0.example.com\"", "NodeName"))
+		}, false},
+		"nothing says which it is": {func(t *testing.T, n *agentNode) { n.put(t, "constants.conf", "const NodeName = FQDN\n") }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n := newAgentNode(t)
+			for file, text := range others {
+				n.put(t, file, text)
+			}
+			test.change(t, n)
+			before := n.tree(t)
+			if !test.warns {
+				n.quiet(t)
+				return
+			}
+			n.fails(t, "web0.example.com", "not "+nodeName, "neither the package's", "agent.manage: always")
+			n.wantTree(t, before)
+			if s, err := enroll.ReadStatus(n.StateDir); err != nil || s.State != enroll.Enrolled || s.LastError == nil || s.LastError.Kind != enroll.KindAgent {
+				t.Errorf("the status is %+v, %v", s, err)
+			}
+			n.Agent.Manage = enroll.ManageAlways
+			n.quiet(t)
+			n.wantConfigured(t)
+		})
+	}
+}
+
 // Masters and satellites are left alone, whatever the setting.
 func TestParentsOfOthersAreRefused(t *testing.T) {
 	tests := map[string]func(t *testing.T, n *agentNode){

@@ -115,6 +115,7 @@ var (
 	parentOf    = regexp.MustCompile(`\bparent ?= ?(` + quoted + `|[\w.]+)`)
 	endpointsOf = regexp.MustCompile(`\bendpoints ?\+?= ?\[((?:` + quoted + `|[^"\]])*)\]`)
 	words       = regexp.MustCompile(quoted + `|[\w.]+`)
+	quotedName  = regexp.MustCompile(`^` + quoted + `$`)
 )
 
 // zone is an object Zone: its name and its attributes as they are written.
