@@ -23,6 +23,16 @@ const answerGrace = 30 * time.Second
 // fill meanwhile must not cost the key.
 const roomForKey = 64 << 10
 
+// LacksKey says why no machine with these settings could be registered that isn't
+// yet, and needs to be; nil: nothing here keeps it from that.
+func (e *Enroller) LacksKey() error {
+	n := &node{Enroller: e}
+	if n.registrationKnown() || n.canRegister() || n.canDoWithout(ErrNoKey) {
+		return nil
+	}
+	return n.lacksKey()
+}
+
 // register makes this node a host in the Director and keeps the host API key,
 // which the Director gives once: it is durable here before anything else is done.
 func (n *node) register(ctx context.Context) (outcome, error) {

@@ -39,12 +39,19 @@ func printConfig(cmd *cobra.Command, _ []string) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, done, err := newEnroller(cmd, nil)
+	e, done, err := newEnroller(cmd, nil)
 	if err != nil {
 		return err
 	}
-	done()
-	return nil
+	defer done()
+	lacks := lacksKey(e)
+	if lacks == nil {
+		return nil
+	}
+	if begun, err := e.Begun(cmd.Context()); begun || err != nil { // which asks nobody, without a key
+		return nil //nolint:nilerr // what this account can't see is for the run to say
+	}
+	return lacks
 }
 
 // remark is what else there is to say of a setting.

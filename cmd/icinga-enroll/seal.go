@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -123,7 +124,7 @@ func checkSeal(cmd *cobra.Command) error {
 		return errors.New("this machine isn't fit to be an image")
 	}
 	if lacks := unready(cmd); lacks != nil {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "! fit         to be an image, but no machine made of it enrols before it is given what is missing here: "+oneLine(lacks.Error()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "! fit         to be an image, but no machine made of it enrols before it is given what is missing here: "+lacking(lacks))
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), "= fit         to be an image: each machine made of it enrols as itself")
@@ -133,11 +134,17 @@ func checkSeal(cmd *cobra.Command) error {
 // unready says why a run would not begin with this configuration. That is no
 // defect of an image: a cloud's tools may write it at the first boot.
 func unready(cmd *cobra.Command) error {
-	_, done, err := newEnroller(cmd, nil)
-	if err == nil {
-		done()
+	e, done, err := newEnroller(cmd, nil)
+	if err != nil {
+		return err
 	}
-	return err
+	defer done()
+	return lacksKey(e)
+}
+
+// lacking is err on one line, which may be several.
+func lacking(err error) string {
+	return oneLine(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 func unfit(ctx context.Context, e *enroll.Enroller, in instance) ([]string, error) {

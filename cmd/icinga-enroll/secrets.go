@@ -104,6 +104,23 @@ func credentialOf(key string) string {
 	return strings.NewReplacer("director.", "", "_", "-", ".", "-").Replace(key)
 }
 
+// credstores are where systemd looks for the credentials that the service's unit
+// names, in a drop-in also encrypted ones (systemd.exec(5)).
+var credstores = []string{"/etc/credstore", "/run/credstore", "/usr/lib/credstore", "/etc/credstore.encrypted", "/run/credstore.encrypted"}
+
+// lacksKey is what e lacks to register a machine, unless the service gets that as a
+// credential. Where this account may not look there it may be.
+func lacksKey(e *enroll.Enroller) error {
+	for _, folder := range credstores {
+		for _, key := range []string{"director.template_key", "director.host_key"} {
+			if _, err := os.Stat(filepath.Join(folder, credentialOf(key))); !errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+		}
+	}
+	return e.LacksKey()
+}
+
 // lacks is err, unless a service is installed: it may get the secret that is missing
 // here by its unit, since systemd hands credentials to nobody else.
 func (c *loaded) lacks(key string, err error) error {
