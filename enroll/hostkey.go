@@ -40,7 +40,11 @@ func (n *node) adviseReregister(err error) error {
 	if n.keyForgotten() && n.Controller == nil {
 		advice += "write the host template's self-service API key into " + n.TemplateKeyFile + " again (director.forget_template_key has emptied it), then "
 	}
-	return &keyError{err, advice + "icinga-enroll once --director-reregister"}
+	advice += "icinga-enroll once --director-reregister"
+	if !n.keyForgotten() && !n.canRegister() {
+		advice += ", which takes the host template's self-service API key: director.template_key_file names no file that has it"
+	}
+	return &keyError{err, advice}
 }
 
 // adviseKey is adviseReregister where a look at the host can tell a dropped key

@@ -72,12 +72,7 @@ func (e *Enroller) Import(ctx context.Context, f Files) (Report, error) {
 // KnowsCA reports whether an import or an enrolment has left the CA to believe
 // in stateDir. Where this account may not look there, it hasn't.
 func KnowsCA(stateDir string) bool {
-	dir, err := platform.OpenDir(stateDir)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = dir.Close() }()
-	s, err := loadState(dir)
+	s, err := stateIn(stateDir)
 	return err == nil && s.CA != ""
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoKey says that a node that isn't registered has no key to change that.
-var ErrNoKey = errors.New("this node isn't registered, and there is no key to register it with: set director.template_key_file, or director.host_key_file for a prepared host (a key in /etc/credstore is a credential, which systemd hands to the service alone: start that, or name the file in a setting)")
+var ErrNoKey = errors.New("this node isn't registered, and there is no key to register it with: set director.template_key_file, or director.host_key_file for a prepared host, to a file that has it (a key in /etc/credstore is a credential, which systemd hands to the service alone: start that, or name the file in a setting)")
 
 // answerGrace is how long the answer to a registration is awaited after
 // somebody has asked this program to end: the key in it comes once.

@@ -101,6 +101,23 @@ func loadState(dir *platform.Dir) (State, error) {
 	return s, nil
 }
 
+// stateIn is the state in a folder that this run hasn't opened.
+func stateIn(folder string) (State, error) {
+	dir, err := platform.OpenDir(folder)
+	if err != nil {
+		return State{}, err
+	}
+	defer func() { _ = dir.Close() }()
+	return loadState(dir)
+}
+
+// IsRegistered reports whether the node with that state folder has a host in the
+// Director. Where this account may not look there, it has none.
+func IsRegistered(stateDir string) bool {
+	s, err := stateIn(stateDir)
+	return err == nil && (s.HostKey != "" || s.Elsewhere)
+}
+
 // save makes the state durable before it returns.
 func (n *node) save() error {
 	data, err := json.MarshalIndent(n.state, "", "  ")

@@ -56,8 +56,12 @@ func printConfig(cmd *cobra.Command, _ []string) error {
 
 // remark is what else there is to say of a setting.
 func (c *loaded) remark(key string) string {
-	if key == "director.template_key_file" && c.keyForgotten() {
+	switch {
+	case key != "director.template_key_file":
+	case c.keyForgotten():
 		return "; the key was forgotten (director.forget_template_key)"
+	case c.keyMissing() && c.needsNoKey():
+		return "; it isn't there, or empty, and this node can do without it"
 	}
 	return ""
 }

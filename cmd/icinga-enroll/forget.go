@@ -10,7 +10,8 @@ import (
 )
 
 // readTemplateKey reads the key that registers hosts. One that is to be forgotten
-// need not be there any more.
+// need not be there any more, nor where no host is to be registered: somebody may have
+// taken it from a node that has one, or it comes to an image at its first boot.
 func (c *loaded) readTemplateKey(s *enroll.Settings) (err error) {
 	d := c.Director
 	if d.ForgetTemplateKey {
@@ -19,7 +20,7 @@ func (c *loaded) readTemplateKey(s *enroll.Settings) (err error) {
 		}
 		s.TemplateKeyFile = d.TemplateKeyFile
 	}
-	if c.keyForgotten() {
+	if c.keyForgotten() || c.keyMissing() && c.needsNoKey() {
 		s.TemplateKey = secret.Text{}
 		return nil
 	}
@@ -28,12 +29,22 @@ func (c *loaded) readTemplateKey(s *enroll.Settings) (err error) {
 }
 
 // keyForgotten reports whether the file of a key that is to be forgotten has none.
-func (c *loaded) keyForgotten() bool {
-	if !c.Director.ForgetTemplateKey {
+func (c *loaded) keyForgotten() bool { return c.Director.ForgetTemplateKey && c.keyMissing() }
+
+// keyMissing reports whether the file that should have the key isn't there, or is empty.
+func (c *loaded) keyMissing() bool {
+	file := c.Director.TemplateKeyFile
+	if file == "" || c.Director.TemplateKey != "" || keyLike.MatchString(file) {
 		return false
 	}
-	info, err := os.Stat(c.Director.TemplateKeyFile)
+	info, err := os.Stat(file)
 	return os.IsNotExist(err) || err == nil && info.Mode().IsRegular() && info.Size() == 0
+}
+
+// needsNoKey reports whether no host is to be registered: by this verb, or of this
+// node any more.
+func (c *loaded) needsNoKey() bool {
+	return c.offline || c.asksNoCA || enroll.IsRegistered(c.Paths.State)
 }
 
 // checkForget refuses a key that can't be forgotten, or that others need.
