@@ -23,7 +23,11 @@ const setReenroll = "set clone_policy: reenroll, and it enrols under a name of i
 // original's name it must not: the results of the two would overwrite each
 // other (Icinga 2 issue 6314).
 func (n *node) ownMachine(ctx context.Context) (outcome, error) {
+	isNew := n.state.Machine == nil || !n.state.isSomebody()
 	out, err := n.sameMachine(ctx)
+	if err == nil && isNew && n.state.Machine.isUnknown() {
+		return warns("nothing tells this machine from a copy of it (it has no machine-id yet): run icinga-enroll seal before it is copied")
+	}
 	if !errors.Is(err, ErrClone) {
 		return out, err
 	}

@@ -294,6 +294,59 @@ func TestAnOlderStateIsBound(t *testing.T) {
 	}
 }
 
+// Enrolled where nothing tells one machine from another, as in an image builder's
+// chroot: that is said, once, and a machine of another name that is more than that is
+// a copy.
+func TestACopyOfAMachineThatNothingTellsFromOthers(t *testing.T) {
+	const said = "nothing tells this machine from a copy"
+	for _, row := range []struct {
+		what, hostname string
+		cloned         bool
+	}{
+		{"the same", "web1", false},
+		{"with its domain by now", "WEB1.example.com", false},
+		{"another", "web2", true},
+		{"no name yet", "localhost", true},
+	} {
+		n, id := newVirtual(t)
+		*id = machine.Identity{Kind: machine.Container}
+		n.Name = ""
+		if r := n.mustEnsure(t); !hasWarned(r, said) {
+			t.Errorf("%s: nothing is said at the enrolment: %+v", row.what, r.Steps)
+		}
+		if r := n.mustEnsure(t); hasWarned(r, said) {
+			t.Errorf("%s: it is said again: %+v", row.what, r.Steps)
+		}
+		n.Machine.Hostname = func() (string, error) { return row.hostname, nil }
+		n.Machine.FQDN = func(context.Context) (string, error) { return "web2.example.com", nil }
+		n.mustEnsure(t) // nothing is known of this one either
+		*id = machine.Identity{Kind: machine.Virtual, MachineID: "machine", Hardware: "x"}
+		if _, err := n.DiscardRequest(t.Context()); errors.Is(err, enroll.ErrClone) != row.cloned || row.cloned && !strings.Contains(err.Error(), "the hostname differs") {
+			t.Errorf("%s: %v", row.what, err)
+		}
+		if !row.cloned {
+			n.mustEnsure(t)
+			n.Machine.Hostname = func() (string, error) { return "web3", nil }
+			n.mustEnsure(t) // by now it is known
+			continue
+		}
+		r, err := n.Ensure(t.Context())
+		if row.hostname == "localhost" {
+			if !errors.Is(err, enroll.ErrClone) || !enroll.IsTemporary(err) {
+				t.Errorf("%s: %v", row.what, err)
+			}
+			continue
+		}
+		if err != nil || r.Name != "web2.example.com" || n.director.registered != 2 {
+			t.Errorf("%s: it is %s, %v", row.what, r.Name, err)
+		}
+	}
+}
+
+func hasWarned(r enroll.Report, words string) bool {
+	return slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Warning && strings.Contains(s.Text, words) })
+}
+
 // Cut short after any file, the quarantine is complete in the end.
 func TestAQuarantineThatWasCutShort(t *testing.T) {
 	n, id := newOriginal(t)

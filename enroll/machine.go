@@ -139,13 +139,16 @@ func (n *node) sameMachine(context.Context) (outcome, error) {
 		return outcome{}, n.bind(newBoundMachine(is))
 	}
 	now := sealMachine(is, was.Salt)
-	if was.isAnother(now) {
-		return outcome{}, n.cloned(was, now)
+	_, differ := was.compare(now)
+	switch {
+	case was.isUnknown() && !now.isUnknown() && n.isCalledOtherwise():
+		return outcome{}, n.cloned("hostname")
+	case was.isAnother(now):
+		return outcome{}, n.cloned(differ...)
 	}
 	if *was == *now {
 		return outcome{}, nil
 	}
-	_, differ := was.compare(now)
 	if err := n.bind(now.orAsBefore(was)); err != nil || len(differ) == 0 {
 		return outcome{}, err
 	}
@@ -177,9 +180,23 @@ func (n *node) bind(b *boundMachine) error {
 	return n.save()
 }
 
-// cloned says whose the state is, and what to do about it.
-func (n *node) cloned(was, now *boundMachine) error {
-	_, differ := was.compare(now)
+// isUnknown reports whether nothing tells the machine from another. Such is what an
+// image builder's chroot is, or a container, where there is no machine-id yet.
+func (b *boundMachine) isUnknown() bool {
+	return b != nil && b.MachineID+b.Hardware+b.Instance+b.Chip == ""
+}
+
+// isCalledOtherwise reports whether this machine has another hostname than when the
+// name was settled. To have it with the domain by now, or without, is none.
+func (n *node) isCalledOtherwise() bool {
+	host, err := n.Machine.Hostname()
+	was, is := strings.ToLower(n.state.Hostname), strings.ToLower(host)
+	return err == nil && was != "" && was != is && !strings.HasPrefix(was, is+".") && !strings.HasPrefix(is, was+".")
+}
+
+// cloned says whose the state is, by what this isn't that machine, and what to do
+// about it.
+func (n *node) cloned(differ ...string) error {
 	return fmt.Errorf("%w: the state in %s is that of %s and was made on another machine (%s), so it is not used. If this is that machine (moved, restored, with new hardware): icinga-enroll accept-machine",
 		ErrClone, n.StateDir, n.state.called(), differing(differ))
 }
