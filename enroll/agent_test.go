@@ -281,9 +281,11 @@ func TestAnAgentThatGoesByAnothersName(t *testing.T) {
 		change func(t *testing.T, n *agentNode)
 		warns  bool
 	}{
-		"it does":                      {func(*testing.T, *agentNode) {}, true},
-		"nobody is to manage it":       {func(_ *testing.T, n *agentNode) { n.Agent.Manage = enroll.ManageNever }, false},
-		"zones.conf has this one, too": {func(t *testing.T, n *agentNode) { n.put(t, "zones.conf", others["zones.conf"]+"object Endpoint \""+nodeName+"\" { }\n") }, false},
+		"it does":                {func(*testing.T, *agentNode) {}, true},
+		"nobody is to manage it": {func(_ *testing.T, n *agentNode) { n.Agent.Manage = enroll.ManageNever }, false},
+		"zones.conf has this one, too": {func(t *testing.T, n *agentNode) {
+			n.put(t, "zones.conf", others["zones.conf"]+"object Endpoint \""+nodeName+"\" { }\n")
+		}, false},
 		"its name is this one's": {func(t *testing.T, n *agentNode) {
 			n.put(t, "constants.conf", "const NodeName = \""+nodeName+"\"\n")
 			n.put(t, "zones.conf", strings.ReplaceAll(others["zones.conf"], "\"web0.example.com\"", "NodeName"))

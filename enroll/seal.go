@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"icinga-enroll/platform"
+	"icinga-enroll/platform/agent"
 )
 
 // sealedFile says that this machine is an image that has not run yet.
@@ -54,11 +56,10 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 	if a.Runs(ctx) {
 		return outcome{}, &AgentError{errors.New("the Icinga agent runs, and would write down again what is removed: stop it first (systemctl stop icinga2)")}
 	}
-	if named := a.Mentions(n.state.Name, n.state.Agent.Written); len(named) > 0 && n.state.Name != "" {
-		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s and isn't as icinga-enroll has written it, so nothing was removed: take the name out, or put the package's file there", strings.Join(named, ", "), a.ConfigDir, n.state.Name)}
-	}
-	if kept := a.Backups(n.state.Name); n.state.Name != "" && len(kept) > 0 {
-		return outcome{}, &AgentError{fmt.Errorf("%s in %s has the name %s, so nothing was removed: take the name out, or remove what nobody needs any more", strings.Join(kept, ", "), a.ConfigDir, n.state.Name)}
+	if n.state.Name != "" {
+		if err := n.staysNamed(a); err != nil {
+			return outcome{}, &AgentError{err}
+		}
 	}
 	undone, err := a.Unmake(n.state.Agent.Written)
 	if err = errors.Join(err, a.Sweep()); err != nil {
@@ -72,6 +73,27 @@ func (n *node) unmakeAgent(ctx context.Context) (outcome, error) {
 		return outcome{}, nil
 	}
 	return changed("as it was before icinga-enroll wrote it: %s", strings.Join(undone, ", "))
+}
+
+// staysNamed says which files would have the node's name still.
+func (n *node) staysNamed(a agent.Agent) error {
+	if named := a.Mentions(n.state.Name, n.state.Agent.Written); len(named) > 0 {
+		return fmt.Errorf("%s in %s has the name %s and isn't as icinga-enroll has written it, so nothing was removed: %s", strings.Join(named, ", "), a.ConfigDir, n.state.Name, takeOut(a, named...))
+	}
+	if others := a.Others(n.state.Name); len(others) > 0 {
+		return fmt.Errorf("%s in %s has the name %s, so nothing was removed: take the name out, or remove what nobody needs any more", strings.Join(others, ", "), a.ConfigDir, n.state.Name)
+	}
+	return nil
+}
+
+// takeOut says what to do with files that somebody has changed, or of which nothing is
+// known any more, as after a purge of the package.
+func takeOut(a agent.Agent, files ...string) string {
+	advice := "take the name out, or put the package's file there"
+	if kept := a.Packaged(files); len(kept) > 0 {
+		advice += " (beside it: " + strings.Join(kept, ", ") + ")"
+	}
+	return advice
 }
 
 // wipeImage removes the identity; left are the files of one that were there before.
@@ -177,11 +199,16 @@ func (n *node) unfitAgent(ctx context.Context) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%s was left by a run that was killed: icinga-enroll seal removes it", filepath.Join(a.ConfigDir, file)))
 	}
 	for _, name := range n.ownNames(ctx) {
+		edited := a.Mentions(name, n.state.Agent.Written)
 		for _, file := range a.Mentions(name, nil) {
-			reasons = append(reasons, fmt.Sprintf("%s has the name %s: icinga-enroll seal takes it out where icinga-enroll has written it", filepath.Join(a.ConfigDir, file), name))
+			what := ": icinga-enroll seal takes it out"
+			if slices.Contains(edited, file) {
+				what = " and isn't as icinga-enroll has written it: " + takeOut(a, file)
+			}
+			reasons = append(reasons, fmt.Sprintf("%s has the name %s%s", filepath.Join(a.ConfigDir, file), name, what))
 		}
-		for _, file := range a.Backups(name) {
-			reasons = append(reasons, fmt.Sprintf("%s has the name %s, which icinga-enroll seal takes out of no backup: do that, or remove what nobody needs any more", filepath.Join(a.ConfigDir, file), name))
+		for _, file := range a.Others(name) {
+			reasons = append(reasons, fmt.Sprintf("%s has the name %s, which icinga-enroll seal takes out of no such file: do that, or remove what nobody needs any more", filepath.Join(a.ConfigDir, file), name))
 		}
 	}
 	return reasons
@@ -222,22 +249,25 @@ func (n *node) inherited() (files []string) {
 	return files
 }
 
-// secrets are those in the certs folder, whoever made them: own are what Seal
+// secrets are those in the certs folder and below it, whoever made them: own are what Seal
 // removes, others what it can't know to be needed by nobody.
 func (n *node) secrets() (own, others []string) {
 	if n.certs == nil {
 		return nil, nil
 	}
-	names, _ := n.certs.Names()
 	half, _ := n.certs.Leftovers()
+	for _, name := range half {
+		own = append(own, filepath.Join(n.CertsDir, name))
+	}
 	ours, _ := n.ownFiles(n.state.Name)
 	ours = append(ours, ticketFile)
-	for _, name := range names {
-		file := filepath.Join(n.CertsDir, name)
+	for _, name := range n.certs.Files() {
+		file := filepath.Join(n.CertsDir, filepath.FromSlash(name))
 		switch {
-		case slices.Contains(half, name), slices.Contains(ours, name) && n.isSecret(name):
+		case !n.isSecret(name):
+		case slices.Contains(ours, name):
 			own = append(own, file)
-		case n.isSecret(name):
+		default:
 			others = append(others, file)
 		}
 	}
@@ -248,11 +278,16 @@ func (n *node) secrets() (own, others []string) {
 var privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
 
 // isSecret goes by a file's name, and by what is in it: bundles have any name. What
-// is no regular file, or larger than any key, is none.
+// is larger than any key is none.
 func (n *node) isSecret(name string) bool {
-	if name == ticketFile || strings.Contains(name, ".key.") || slices.Contains([]string{".key", ".p12", ".pfx"}, filepath.Ext(name)) {
+	if name == ticketFile || strings.Contains(path.Base(name), ".key.") || slices.Contains([]string{".key", ".p12", ".pfx"}, path.Ext(name)) {
 		return true
 	}
-	data, err := n.certs.ReadFile(name)
+	dir, err := platform.OpenDir(filepath.Join(n.CertsDir, filepath.FromSlash(path.Dir(name))))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dir.Close() }()
+	data, err := dir.ReadFile(path.Base(name))
 	return err == nil && privateKey.Match(data)
 }

@@ -128,6 +128,11 @@ func TestNoKeyGetsIntoAnImage(t *testing.T) {
 	n.write(t, harmless, []byte("where the PRIVATE KEY is\n"))
 	n.write(t, half, key)
 	n.write(t, halfState, key)
+	below := filepath.Join(folder, "backup", "old", "k.pem")
+	if err := os.MkdirAll(filepath.Join(filepath.Dir(below), "d.key"), 0o700); err != nil { // no file is no secret
+		t.Fatal(err)
+	}
+	n.write(t, below, key)
 	said := map[string]string{}
 	for _, reason := range n.unfit(t) {
 		file, what, _ := strings.Cut(reason, " is ")
@@ -135,19 +140,21 @@ func TestNoKeyGetsIntoAnImage(t *testing.T) {
 	}
 	for file, want := range map[string]string{
 		n.cert(".key"): "icinga-enroll seal removes it", half: "icinga-enroll seal removes it", halfState: "icinga-enroll seal removes it",
-		bundle: "machine's: remove it", tpm: "machine's: remove it",
+		bundle: "machine's: remove it", tpm: "machine's: remove it", below: "machine's: remove it",
 	} {
 		if !strings.Contains(said[file], want) {
 			t.Errorf("of %s it says %q, want %q", file, said[file], want)
 		}
 	}
-	if what, named := said[harmless]; named {
-		t.Errorf("%s is %s", harmless, what)
+	for _, file := range []string{harmless, filepath.Join(filepath.Dir(below), "d.key")} {
+		if what, named := said[file]; named {
+			t.Errorf("%s is %s", file, what)
+		}
 	}
 	if err := n.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if left := n.unfit(t); len(left) != 2 || !strings.HasPrefix(left[0]+left[1], tpm) || !strings.Contains(left[1], bundle) {
+	if left := n.unfit(t); len(left) != 3 || !strings.HasPrefix(left[0], below) || !strings.HasPrefix(left[1], tpm) || !strings.HasPrefix(left[2], bundle) {
 		t.Errorf("after seal it says %q", left)
 	}
 }
@@ -200,6 +207,67 @@ func TestNoBackupTakesTheNameIntoAnImage(t *testing.T) {
 	}
 	if exists(n.file("features-available/.icinga-enroll-ABC")) || exists(stage) {
 		t.Error("what a killed run has left is there still")
+	}
+}
+
+// Also what somebody has put beside the files that icinga-enroll writes has the name: the
+// agent reads any conf.d/*.conf, and an image that has a copy has the name.
+func TestNoFileOfTheAgentsTakesTheNameIntoAnImage(t *testing.T) {
+	n := newAgentNode(t)
+	n.quiet(t)
+	zones := read(t, n.file("zones.conf"))
+	strays := []string{"conf.d/app/x.conf", "zones.conf.bak", "zones.d/a/z.conf"}
+	for _, name := range strays {
+		n.put(t, name, zones)
+	}
+	n.put(t, "conf.d/note.conf", "// object Endpoint \""+nodeName+"\" { }\nconst Other = \"not."+nodeName+"\"\n")
+	said := n.unfit(t)
+	for _, name := range strays {
+		if !slices.ContainsFunc(said, func(reason string) bool { return strings.HasPrefix(reason, n.file(name)+" has the name "+nodeName) }) {
+			t.Errorf("unfit is %q without %s", said, name)
+		}
+	}
+	if strings.Contains(strings.Join(said, "\n"), "note.conf") {
+		t.Errorf("a comment has the name: %q", said)
+	}
+	for _, name := range strays {
+		err := n.Seal(t.Context())
+		if err == nil || !strings.Contains(err.Error(), name) || !exists(n.state("state.json")) {
+			t.Fatalf("seal leaves %s in the image: %v", name, err)
+		}
+		if err := os.Remove(n.file(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Seal(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left := n.unfit(t); len(left) != 0 {
+		t.Errorf("unfit is %q", left)
+	}
+}
+
+// After a purge nothing tells any more what icinga-enroll has written: seal and its
+// check say the same of that, and where the package's file is.
+func TestSealSaysWhereThePackagesFileIs(t *testing.T) {
+	n := newAgentNode(t)
+	n.quiet(t)
+	if said := strings.Join(n.unfit(t), "\n"); !strings.Contains(said, n.file("zones.conf")+" has the name "+nodeName+": icinga-enroll seal takes it out") {
+		t.Errorf("unfit is\n%s", said)
+	}
+	if err := os.RemoveAll(n.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	n.Name = nodeName
+	n.ensure(t)                                                    // installed again
+	n.put(t, "constants.conf.orig", "const NodeName = \"mine\"\n") // somebody's
+	said := strings.Join(n.unfit(t), "\n")
+	if strings.Contains(said, "seal takes it out") || !strings.Contains(said, "isn't as icinga-enroll has written it: take the name out, or put the package's file there (beside it: zones.conf.orig)") {
+		t.Errorf("unfit is\n%s", said)
+	}
+	err := n.Seal(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "put the package's file there (beside it: zones.conf.orig, features-available/api.conf.orig)") || strings.Contains(err.Error(), "constants.conf.orig") {
+		t.Errorf("seal says %v", err)
 	}
 }
 

@@ -103,6 +103,36 @@ func readNames(root *os.Root) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
+// How far [Dir.Files] looks: further than any folder of an Icinga agent goes that
+// people keep.
+const (
+	maxDepth = 8
+	maxFiles = 10000
+)
+
+// Files returns the names of the files and the links in the folder and in those below
+// it, from here and with slashes. It follows no link; what can't be read, and what a
+// process has left that was killed, isn't among them, nor what is below maxDepth
+// folders or beyond maxFiles files.
+func (d *Dir) Files() (names []string) {
+	_ = fs.WalkDir(d.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case len(names) == maxFiles:
+			return fs.SkipAll
+		case err != nil:
+			return nil
+		case entry.IsDir() && strings.Count(name, "/") >= maxDepth:
+			return fs.SkipDir
+		case entry.IsDir(), strings.HasPrefix(entry.Name(), temporaryPrefix):
+			return nil
+		case entry.Type().IsRegular(), entry.Type()&fs.ModeSymlink != 0:
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names
+}
+
 // Remove removes the file name for good: it is gone after a power cut, too.
 // If there is none, that is no error. A symbolic link is removed itself.
 func (d *Dir) Remove(name string) error {

@@ -251,3 +251,28 @@ func TestFileOnTheWay(t *testing.T) {
 		wantError(t, made, filepath.Join(path, "file")+": it is a regular file, not a folder")
 	}
 }
+
+// What is below a folder is found without following a link out of it, and what a
+// killed process has left is none of it.
+func TestFilesBelowAFolder(t *testing.T) {
+	path := ownFolder(t)
+	deep := filepath.Join(path, strings.Repeat("d/", maxDepth))
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(path, "a", "b.key"), 0o700))
+	must(os.MkdirAll(filepath.Join(deep, "deeper"), 0o700))
+	for _, name := range []string{"z", "a/b.key/c", "a/b", "a/" + temporaryPrefix + "x", strings.Repeat("d/", maxDepth) + "deeper/x"} {
+		must(os.WriteFile(filepath.Join(path, filepath.FromSlash(name)), nil, 0o600))
+	}
+	want := []string{"a/b", "a/b.key/c", "z"}
+	if err := os.Symlink(t.TempDir(), filepath.Join(path, "link")); err == nil { // not everybody may make one on Windows
+		want = []string{"a/b", "a/b.key/c", "link", "z"}
+	}
+	if got := openDir(t, path).Files(); !slices.Equal(got, want) {
+		t.Errorf("below it are %q, want %q", got, want)
+	}
+}

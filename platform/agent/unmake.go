@@ -77,29 +77,34 @@ func (a Agent) mentions(name, node string) bool {
 	return strings.Contains(withoutComments(text), Quote(node))
 }
 
-// Backups lists the backups of these files that have a node's name as a text. The
-// agent doesn't read them, but an image that has them has the name.
-func (a Agent) Backups(node string) (files []string) {
-	for _, name := range naming {
-		for _, kept := range a.backupsOf(name) {
-			if a.mentions(kept, node) {
-				files = append(files, kept)
+// Others lists the other files below the agent's folder that have a node's name as a
+// text: backups, and what somebody has written. The agent may not read them, but an
+// image that has them has the name.
+func (a Agent) Others(node string) (files []string) {
+	_ = inFolder(a.ConfigDir, "", func(d *platform.Dir, _ string) error {
+		for _, name := range d.Files() {
+			if !slices.Contains(naming, name) && !a.leadsOn(name) && a.mentions(name, node) {
+				files = append(files, name)
 			}
 		}
-	}
+		return nil
+	})
 	return files
 }
 
-// backupsOf lists the names that [Agent.BackUp] may have given a file's copies.
-func (a Agent) backupsOf(name string) (kept []string) {
-	_ = a.in(name, func(d *platform.Dir, base string) error {
-		names, err := d.Names()
-		for _, found := range names {
-			if found == base+".orig" || strings.HasPrefix(found, base+".orig.") {
-				kept = append(kept, path.Join(path.Dir(name), found))
-			}
+// leadsOn reports whether a file is a link to one that has a name of its own here, as an
+// enabled feature is. A backup is a link where the file was one.
+func (a Agent) leadsOn(name string) bool {
+	f, err := a.read(name)
+	return err == nil && f.Link != "" && !strings.Contains(path.Base(name), ".orig")
+}
+
+// Packaged lists the backups of these files that are the package's.
+func (a Agent) Packaged(files []string) (kept []string) {
+	for _, name := range files {
+		if f, err := a.read(name + ".orig"); err == nil && !f.None && f.Link == "" && isStock(name, f.Text, "") {
+			kept = append(kept, name+".orig")
 		}
-		return err
-	})
+	}
 	return kept
 }
