@@ -49,6 +49,19 @@ func (n *node) ownMachine(ctx context.Context) (outcome, error) {
 	return outcome{}, err
 }
 
+// soonOwnMachine is sameMachine for Mend, after which the service enrols a copy as
+// itself: what it says is read at night.
+func (n *node) soonOwnMachine(ctx context.Context) (outcome, error) {
+	out, err := n.sameMachine(ctx)
+	if !errors.Is(err, ErrClone) || n.ClonePolicy == CloneStop || !n.HostKey.IsZero() || n.state.Name == "" {
+		return out, err
+	}
+	if other := n.otherName(); other != "" {
+		err = fmt.Errorf("%w. If it is a copy nobody has to do anything: %s, and under its own name it enrols now", err, other)
+	}
+	return out, err
+}
+
 func (n *node) goOnAs(own string) (outcome, error) {
 	original, folder := n.state.called(), n.quarantineFolder()
 	if n.readOnly {

@@ -253,6 +253,30 @@ func TestACopyIsToldWhatItsPolicyAllows(t *testing.T) {
 	}
 }
 
+// The service says at its start that a copy enrols as itself at once: nobody is to run
+// accept-machine for what is about to go away.
+func TestACopyThatEnrolsAtOnceIsNoCallForHelp(t *testing.T) {
+	for _, row := range []struct {
+		policy    enroll.ClonePolicy
+		host, key string
+		at        string
+	}{
+		{enroll.CloneReenroll, "web2", "", `is now "web2"`},
+		{enroll.CloneReenroll, "web1", "", ""},
+		{enroll.CloneStop, "web2", "", ""},
+		{enroll.CloneReenroll, "web2", hostKey, ""},
+	} {
+		n, id := newOriginal(t)
+		id.Hardware, n.Name, n.ClonePolicy, n.HostKey = "copy", "", row.policy, secret.New(row.key)
+		n.Machine.Hostname = func() (string, error) { return row.host, nil }
+		err := n.Mend(t.Context())
+		const said = "nobody has to do anything"
+		if !errors.Is(err, enroll.ErrClone) || strings.Contains(err.Error(), said) != (row.at != "") || !strings.Contains(err.Error(), row.at) {
+			t.Errorf("%+v: %v", row, err)
+		}
+	}
+}
+
 // The key of a prepared host speaks for that host under any name.
 func TestACopyDoesntUseAPreparedHostsKey(t *testing.T) {
 	n, id := newVirtual(t)

@@ -112,7 +112,7 @@ func (e *Enroller) Mend(ctx context.Context) error {
 	defer n.close()
 	err = n.walk(ctx, []step{
 		{name: "state", do: n.load},
-		{name: "machine", do: n.sameMachine},
+		{name: "machine", do: n.soonOwnMachine},
 		{name: "switch", do: n.completeSwitch},
 		{name: "agent", do: n.undoHalf},
 	})

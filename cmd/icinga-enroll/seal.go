@@ -116,19 +116,26 @@ func checkSeal(cmd *cobra.Command) error {
 		return err
 	}
 	for _, reason := range reasons {
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "! unfit       "+in.own(reason)); err != nil {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "! unfit       "+in.own(oneLine(reason))); err != nil {
 			return err
 		}
 	}
 	if len(reasons) > 0 {
 		return errors.New("this machine isn't fit to be an image")
 	}
-	if lacks := unready(cmd); lacks != nil {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "! fit         to be an image, but no machine made of it enrols before it is given what is missing here: "+lacking(lacks))
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), "= fit         to be an image: each machine made of it enrols as itself")
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), fitness(cmd, e))
 	return err
+}
+
+// fitness says what becomes of the machines that are made of this one.
+func fitness(cmd *cobra.Command, e *enroll.Enroller) string {
+	if lacks := unready(cmd); lacks != nil {
+		return "! fit         to be an image, but no machine made of it enrols before it is given what is missing here: " + lacking(lacks)
+	}
+	if e.APIClient { // that has no other name to go by
+		return fmt.Sprintf("! fit         to be an image, but each machine made of it enrols as %s, unless its host.name is changed before", e.Name)
+	}
+	return "= fit         to be an image: each machine made of it enrols as itself"
 }
 
 // unready says why a run would not begin with this configuration. That is no

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func verbWith(t *testing.T, verb, config string) (cmd *cobra.Command, dir string
 const (
 	noKey     = "director: {url: 'https://192.0.2.1/'}\nca: {trust_on_first_use: true}\n"
 	keyFile   = "director: {url: 'https://192.0.2.1/', template_key_file: 'DIR/key'}\nca: {trust_on_first_use: true}\n"
+	keyless   = "ca: {trust_on_first_use: true, ticket: none, endpoints: [master1@192.0.2.1]}\n"
 	exampleID = "0123456789abcdef0123456789abcdef01234567"
 )
 
@@ -49,7 +51,7 @@ func TestAnImageThatCanRegisterNobody(t *testing.T) {
 		{"a key", "director: {url: 'https://192.0.2.1/', template_key: " + exampleID + "}\nca: {trust_on_first_use: true}\n", "", ""},
 		{"a user", "director: {url: 'https://192.0.2.1/', user: web, password: x}\nca: {trust_on_first_use: true}\n", "", ""},
 		{"a certificate without", "director: {url: 'https://192.0.2.1/'}\nca: {trust_on_first_use: true, ticket: [self-service, none]}\n", "", ""},
-		{"nobody to register at", "ca: {trust_on_first_use: true, ticket: none, endpoints: [master1@192.0.2.1]}\n", "", ""},
+		{"nobody to register at", keyless, "", ""},
 		{"two errors", "ca: {endpoints: [master1@192.0.2.1]}\n", "", "; no CA is pinned"},
 	} {
 		store := t.TempDir()
@@ -85,5 +87,50 @@ func TestAConfigurationThatCanRegisterNobodyWontDo(t *testing.T) {
 	}
 	if err := printConfig(cmd, nil); err != nil {
 		t.Errorf("of a node that is registered: %v", err)
+	}
+}
+
+// Files are called what anybody likes, and every line is this program's own.
+func TestWhatIsUnfitIsOneLine(t *testing.T) {
+	cmd, dir := verbWith(t, "seal", noKey)
+	name := "a\x1b[2Jb.key"
+	if runtime.GOOS != "windows" {
+		name = "a\n= fit\x1b[2Jb.key"
+	}
+	if err := os.Mkdir(filepath.Join(dir, "certs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "certs", name), nil, 0o600); err != nil {
+		t.Skip(err) // Windows has no such names
+	}
+	var said strings.Builder
+	cmd.SetOut(&said)
+	cmd.SetContext(t.Context())
+	if err := checkSeal(cmd); err == nil || !strings.Contains(said.String(), "b.key is a secret") {
+		t.Errorf("said %q, %v", said.String(), err)
+	}
+	for line := range strings.Lines(said.String()) {
+		if !strings.HasPrefix(line, "! unfit") || strings.Contains(line, "\x1b") {
+			t.Errorf("one line is %q", line)
+		}
+	}
+}
+
+// An API client has no other name than the configuration's, which is in each image.
+func TestAnImageOfAnAPIClient(t *testing.T) {
+	const api = "profile: api-client\nhost: {name: user-grafana}\nca: {trust_on_first_use: true, endpoints: [master1@192.0.2.1]}\n"
+	for config, want := range map[string]string{
+		noKey: "! fit ", keyless: "= fit         to be an image: each machine made of it enrols as itself",
+		api: "! fit         to be an image, but each machine made of it enrols as user-grafana, unless its host.name is changed before",
+	} {
+		cmd, _ := verbWith(t, "seal", config)
+		e, done, err := newOffline(cmd, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := fitness(cmd, e); !strings.HasPrefix(said, want) {
+			t.Errorf("it says %q, want %q", said, want)
+		}
+		done()
 	}
 }
