@@ -120,7 +120,7 @@ func (d *Dir) Files() (names []string) {
 		case len(names) == maxFiles:
 			return fs.SkipAll
 		case err != nil:
-			return nil
+			return nil //nolint:nilerr // as the comment says
 		case entry.IsDir() && strings.Count(name, "/") >= maxDepth:
 			return fs.SkipDir
 		case entry.IsDir(), strings.HasPrefix(entry.Name(), temporaryPrefix):

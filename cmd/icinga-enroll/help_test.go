@@ -211,6 +211,7 @@ func TestSchemaTakesTheExamplesOfTheReadme(t *testing.T) {
 // What the schema says of a setting alone is what the program says.
 func TestSchemaJudgesAsTheProgram(t *testing.T) {
 	s := printedSchema(t)
+	t.Setenv("ICINGA_ENROLL_DIRECTOR_TEMPLATE_KEY", exampleKey) // which no setting alone lacks
 	pin := strings.Repeat("0a", 32)
 	root := map[bool]string{true: "C:/", false: "/"}[runtime.GOOS == "windows"]
 	for _, bad := range []string{

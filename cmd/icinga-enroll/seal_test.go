@@ -33,10 +33,10 @@ func verbWith(t *testing.T, verb, config string) (cmd *cobra.Command, dir string
 }
 
 const (
-	noKey     = "director: {url: 'https://192.0.2.1/'}\nca: {trust_on_first_use: true}\n"
-	keyFile   = "director: {url: 'https://192.0.2.1/', template_key_file: 'DIR/key'}\nca: {trust_on_first_use: true}\n"
-	keyless   = "ca: {trust_on_first_use: true, ticket: none, endpoints: [master1@192.0.2.1]}\n"
-	exampleID = "0123456789abcdef0123456789abcdef01234567"
+	noKey      = "director: {url: 'https://192.0.2.1/'}\nca: {trust_on_first_use: true}\n"
+	keyFile    = "director: {url: 'https://192.0.2.1/', template_key_file: 'DIR/key'}\nca: {trust_on_first_use: true}\n"
+	keyless    = "ca: {trust_on_first_use: true, ticket: none, endpoints: [master1@192.0.2.1]}\n"
+	exampleKey = "0123456789abcdef0123456789abcdef01234567"
 )
 
 // An image is told what its machines lack to be registered: the first that would say
@@ -48,7 +48,7 @@ func TestAnImageThatCanRegisterNobody(t *testing.T) {
 		{"a prepared host's", noKey, "host-key", ""},
 		{"somebody else's credential", noKey, "password", "no key to register it with"},
 		{"a key that is to come", keyFile, "", "template_key_file"},
-		{"a key", "director: {url: 'https://192.0.2.1/', template_key: " + exampleID + "}\nca: {trust_on_first_use: true}\n", "", ""},
+		{"a key", "director: {url: 'https://192.0.2.1/', template_key: " + exampleKey + "}\nca: {trust_on_first_use: true}\n", "", ""},
 		{"a user", "director: {url: 'https://192.0.2.1/', user: web, password: x}\nca: {trust_on_first_use: true}\n", "", ""},
 		{"a certificate without", "director: {url: 'https://192.0.2.1/'}\nca: {trust_on_first_use: true, ticket: [self-service, none]}\n", "", ""},
 		{"nobody to register at", keyless, "", ""},
@@ -81,7 +81,7 @@ func TestAConfigurationThatCanRegisterNobodyWontDo(t *testing.T) {
 	}
 	cmd, dir := verbWith(t, "config", noKey)
 	cmd.SetOut(new(strings.Builder))
-	state := `{"version": 1, "name": "web1.example.com", "host_api_key": "` + exampleID + `"}`
+	state := `{"version": 1, "name": "web1.example.com", "host_api_key": "` + exampleKey + `"}`
 	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700), os.WriteFile(filepath.Join(dir, "state", "state.json"), []byte(state), 0o600)); err != nil {
 		t.Fatal(err)
 	}
