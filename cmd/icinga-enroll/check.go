@@ -42,10 +42,10 @@ CRITICAL: no certificate, another than the last run has seen, or it ends within
 7 days; its key is gone, another's, or no key (where this account may read it), or in a
 TPM that was cleared, is gone or refuses; the Director doesn't know the host key any
 more; the state is another machine's (clone detected); the service is enabled but
-doesn't run. WARNING: it ends within 14 days; renewal has failed for over 24 hours;
-the request waits for approval. --warning and --critical take ranges of days left, as
-the Monitoring Plugins guidelines have them: the state is raised where the value is
-outside.`,
+doesn't run, or the timer's last run was refused or killed. WARNING: it ends within
+14 days; renewal has failed for over 24 hours; the request waits for approval.
+--warning and --critical take ranges of days left, as the Monitoring Plugins
+guidelines have them: the state is raised where the value is outside.`,
 		Example: "  icinga-enroll check --warning 20: --critical 10:",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
@@ -133,31 +133,38 @@ func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 	if err != nil {
 		return unknown("%s", err)
 	}
-	dead, err := serviceIsDead(cmd.Context(), instanceOf(cmd.Flags()), dir)
+	lapse, err := uncaredFor(cmd.Context(), instanceOf(cmd.Flags()), dir)
 	if err != nil {
 		return unknown("%s", err)
 	}
 	now := time.Now()
 	s, bad := asItIs(s, now)
-	return judgeStatus(s, bad, dead, limits, now)
+	return judgeStatus(s, bad, lapse, limits, now)
 }
 
-// serviceIsDead reports whether a daemon should care for dir and doesn't. The
-// service's is the usual folder, or one that a daemon has cared for before.
-func serviceIsDead(ctx context.Context, in instance, dir string) (bool, error) {
+// uncaredFor says why nobody cares for dir although a daemon or the timer should;
+// "": one does, or none should. The service's is the usual folder, or one that a
+// daemon has cared for before.
+func uncaredFor(ctx context.Context, in instance, dir string) (string, error) {
 	running, err := enroll.Running(dir)
 	if running || err != nil {
-		return false, err
+		return "", err
 	}
 	if dir != in.paths.State && !enroll.HasRun(dir) {
-		return false, nil
+		return "", nil
 	}
-	expected, err := service.Expected(ctx, in.service)
-	return expected && err == nil, nil // no service manager that can be asked: no service is expected
+	// No service manager that can be asked: no service is expected.
+	if expected, err := service.Expected(ctx, in.service); expected && err == nil {
+		return "its service is enabled but doesn't run", nil
+	}
+	if in.name == "" && service.TimerFailed(ctx, in.service) {
+		return fmt.Sprintf("the last run of %s.timer failed: systemctl status %[1]s-renew tells why; once that is mended, systemctl start %[1]s-renew", in.service), nil
+	}
+	return "", nil
 }
 
 // judgeStatus is the plugin's whole judgement; the worst of all that is so counts.
-func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time.Time) verdict {
+func judgeStatus(s enroll.Status, bad, lapse string, limits limits, now time.Time) verdict {
 	name := cmp.Or(s.Name, "this machine")
 	v := verdict{text: name + ": "}
 	raise := func(state int, format string, a ...any) {
@@ -185,8 +192,8 @@ func judgeStatus(s enroll.Status, bad string, dead bool, limits limits, now time
 		}
 		raise(limits.state(left), "certificate ends in %d days, on %s%s", left, c.NotAfter.UTC().Format(time.DateOnly), because(s))
 	}
-	if dead {
-		raise(stateCritical, "its service is enabled but doesn't run")
+	if lapse != "" {
+		raise(stateCritical, "%s", lapse)
 	}
 	e := s.LastError
 	switch {

@@ -63,28 +63,28 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 	tests := map[string]struct {
 		status enroll.Status
 		bad    string
-		dead   bool
+		lapse  string
 		state  int
 		says   string
 	}{
-		"all is well":              {with(300 * day), "", false, stateOK, "valid for 300 days, until 2027-09-18"},
-		"14 days left":             {with(14*day + time.Hour), "", false, stateOK, "14 days"},
-		"less than 14":             {with(14*day - time.Hour), "", false, stateWarning, "ends in 13 days"},
-		"less than 7":              {with(7*day - time.Hour), "", false, stateCritical, "ends in 6 days"},
-		"expired an hour ago":      {with(-time.Hour), "expired", false, stateCritical, "expired"},
-		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), "", false, stateCritical, "the Director is away"},
-		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), "", false, stateOK, "300 days"},
-		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), "", false, stateWarning, "the Director is away"},
-		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "", false, stateCritical, "the Director is away"},
-		"the file is gone":         {with(300 * day), "the certificate's file is gone", false, stateCritical, "the certificate's file is gone"},
-		"a new key waits":          {rekeying, "", false, stateWarning, "icinga2 ca sign abc"},
-		"a key is lost":            {cleared, "", false, stateCritical, "doesn't know the key; another waits for approval: icinga2 ca sign abc"},
-		"long and with bars":       {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "a|b" + strings.Repeat("x", 2000), false, stateCritical, "a|b"},
-		"service dead":             {with(300 * day), "", true, stateCritical, "doesn't run"},
-		"waiting for approval":     {pending, "", false, stateWarning, "icinga2 ca sign abc"},
-		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, "", false, stateCritical, "no certificate"},
-		"no name yet":              {failing(enroll.Status{State: enroll.Failed}, enroll.KindTemporary, time.Hour), "", false, stateCritical, "this machine: no certificate"},
-		"service dead and 13 days": {with(13*day + time.Hour), "", true, stateCritical, "doesn't run"},
+		"all is well":              {with(300 * day), "", "", stateOK, "valid for 300 days, until 2027-09-18"},
+		"14 days left":             {with(14*day + time.Hour), "", "", stateOK, "14 days"},
+		"less than 14":             {with(14*day - time.Hour), "", "", stateWarning, "ends in 13 days"},
+		"less than 7":              {with(7*day - time.Hour), "", "", stateCritical, "ends in 6 days"},
+		"expired an hour ago":      {with(-time.Hour), "expired", "", stateCritical, "expired"},
+		"less than 7, and why":     {failing(with(6*day), enroll.KindTemporary, time.Hour), "", "", stateCritical, "the Director is away"},
+		"failing for an hour":      {failing(with(300*day), enroll.KindTemporary, time.Hour), "", "", stateOK, "300 days"},
+		"failing for over a day":   {failing(with(300*day), enroll.KindTemporary, 25*time.Hour), "", "", stateWarning, "the Director is away"},
+		"host key rejected":        {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "", "", stateCritical, "the Director is away"},
+		"the file is gone":         {with(300 * day), "the certificate's file is gone", "", stateCritical, "the certificate's file is gone"},
+		"a new key waits":          {rekeying, "", "", stateWarning, "icinga2 ca sign abc"},
+		"a key is lost":            {cleared, "", "", stateCritical, "doesn't know the key; another waits for approval: icinga2 ca sign abc"},
+		"long and with bars":       {failing(with(300*day), enroll.KindKeyRejected, time.Minute), "a|b" + strings.Repeat("x", 2000), "", stateCritical, "a|b"},
+		"service dead":             {with(300 * day), "", "its service is enabled but doesn't run", stateCritical, "doesn't run"},
+		"waiting for approval":     {pending, "", "", stateWarning, "icinga2 ca sign abc"},
+		"no certificate":           {enroll.Status{Name: "web1", State: enroll.Failed}, "", "", stateCritical, "no certificate"},
+		"no name yet":              {failing(enroll.Status{State: enroll.Failed}, enroll.KindTemporary, time.Hour), "", "", stateCritical, "this machine: no certificate"},
+		"service dead and 13 days": {with(13*day + time.Hour), "", "its service is enabled but doesn't run", stateCritical, "doesn't run"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := judgeStatus(tt.status, tt.bad, tt.dead, limits, now)
+			v := judgeStatus(tt.status, tt.bad, tt.lapse, limits, now)
 			if v.state != tt.state || !strings.Contains(v.text, tt.says) {
 				t.Errorf("%s: %s; want %s: … %s", stateNames[v.state], v.text, stateNames[tt.state], tt.says)
 			}

@@ -137,6 +137,41 @@ func TestAnImageStartsNothing(t *testing.T) {
 	}
 }
 
+// What the run could say itself is in its status: that of exit code 1.
+func TestTimerFailed(t *testing.T) {
+	for shown, want := range map[string]bool{
+		"enabled active=inactive status=0": false,
+		"enabled active=failed status=1":   false,
+		"enabled active=failed status=2":   true,
+		"enabled active=failed status=15":  true,
+		"disabled active=failed status=2":  false,
+	} {
+		t.Run(shown, func(t *testing.T) {
+			answers(t, shown)
+			if got := (systemd{booted: true}).timerFailed(t.Context(), "icinga-enroll"); got != want {
+				t.Errorf("it is %v", got)
+			}
+			if (systemd{}).timerFailed(t.Context(), "icinga-enroll") {
+				t.Error("where nothing runs it has failed")
+			}
+		})
+	}
+}
+
+// answers has systemctl say of icinga-enroll.timer and its unit what shown says.
+func answers(t *testing.T, shown string) {
+	t.Helper()
+	said := strings.NewReplacer(" active=", "\nActiveState=", " status=", "\nExecMainStatus=").Replace(shown)
+	enabled, unit, _ := strings.Cut(said, "\n")
+	script := "#!/bin/sh\ncase $1$2 in is-enabledicinga-enroll.timer) echo " + enabled + "; [ " + enabled + " = enabled ] ;;\n" +
+		"show*) [ $3 = icinga-enroll-renew.service ] && cat <<E\n" + unit + "\nE\n;; esac\n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
 // PrivateTmp= would have such a service fail for ever.
 func TestNothingOfAServiceIsTemporary(t *testing.T) {
 	for what, change := range map[string]func(*Config){
