@@ -102,7 +102,7 @@ var manFiles = []struct{ path, is string }{
 
 const manRemoval = `Removing the package stops the service and keeps configuration and state (an rpm's edited configuration as config.yml.rpmsave): the host API key can't be got again. Installed again, with the configuration under its own name, it goes on as before.
 
-Purging it (dpkg --purge) removes /etc/icinga-enroll and /var/lib/icinga-enroll, too, unless another program, such as one in /usr/local/bin, has got the service. What stays: the key and certificate in /var/lib/icinga2/certs, the Icinga agent's configuration in /etc/icinga2 with its backups (*.orig), credentials in /etc/credstore, folders that the configuration names elsewhere, the system account icinga-enroll, and the host in the Director. "icinga-enroll leave" before the purge removes certificate and host. Other package managers know no purge: remove the two folders by hand.`
+Purging it (dpkg --purge) removes /etc/icinga-enroll and /var/lib/icinga-enroll, too, unless another program, such as one in /usr/local/bin, has got the service. What stays: the key and certificate in /var/lib/icinga2/certs, the Icinga agent's configuration in /etc/icinga2 with its backups (*.orig), credentials in /etc/credstore, folders that the configuration names elsewhere, what one of the two folders is a symbolic link to (with the host API key), the system account icinga-enroll, and the host in the Director. "icinga-enroll leave" before the purge removes certificate and host. Other package managers know no purge: remove the two folders by hand.`
 
 func (p *page) verbs(parent *cobra.Command) {
 	for _, cmd := range parent.Commands() {

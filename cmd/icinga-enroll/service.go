@@ -59,8 +59,9 @@ and a running service uses it after "icinga-enroll service restart".
 
 Under systemd the service may write to /var/lib, paths.state, paths.certs, the
 folder of metrics.textfile, the Icinga agent's folders and, where that is to be
-forgotten, the template key's file: install again after a change of these. A
-secret may be missing that a drop-in of its unit brings (LoadCredential=).`,
+forgotten, the template key's file: install again after a change of these, and
+where one was made a symbolic link. A secret may be missing that a drop-in of its
+unit brings (LoadCredential=).`,
 		Example: "  icinga-enroll --config /etc/icinga-enroll/config.yml service install",
 		Args:    cobra.NoArgs,
 		RunE:    verb(installService),

@@ -48,7 +48,7 @@ func (s systemd) install(ctx context.Context, c Config) error {
 	if err := c.visible(); err != nil {
 		return err
 	}
-	text, err := unit(c)
+	text, err := unit(c.resolved())
 	if err != nil {
 		return err
 	}
@@ -77,11 +77,13 @@ func (s systemd) provide(name, text string) (undo func() error, err error) {
 }
 
 // visible refuses what the service could not see: the sandbox gives it temporary
-// folders of its own.
+// folders of its own. A link there is as invisible as what a link leads to.
 func (c Config) visible() error {
-	for _, path := range slices.Concat([]string{c.Executable}, c.Arguments, c.WritePaths, c.OtherPaths) {
-		if path = filepath.Clean(path); within(path, "/tmp") || within(path, "/var/tmp") {
-			return fmt.Errorf("%s: the service has a /tmp and a /var/tmp of its own, in which this isn't: move it elsewhere", path)
+	for _, named := range slices.Concat([]string{c.Executable}, c.Arguments, c.WritePaths, c.OtherPaths) {
+		for _, path := range []string{filepath.Clean(named), resolve(named)} {
+			if within(path, "/tmp") || within(path, "/var/tmp") {
+				return fmt.Errorf("%s: the service has a /tmp and a /var/tmp of its own, in which this isn't: move it elsewhere", path)
+			}
 		}
 	}
 	return nil

@@ -178,6 +178,8 @@ func TestNothingOfAServiceIsTemporary(t *testing.T) {
 		"the program":       func(c *Config) { c.Executable = "/tmp/icinga-enroll" },
 		"the configuration": func(c *Config) { c.Arguments = []string{"--config", "/var/tmp/x/config.yml", "run"} },
 		"a folder":          func(c *Config) { c.WritePaths = []string{"/tmp/state"} },
+		"a linked program":  func(c *Config) { c.Executable = "/proc/self/root/tmp/icinga-enroll" },
+		"a link":            func(c *Config) { c.OtherPaths = []string{"/proc/self/root/var/tmp/new"} },
 	} {
 		t.Run(what, func(t *testing.T) {
 			calls := fakeSystemctl(t, "nothing")

@@ -75,6 +75,30 @@ func quoteUnit(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
+// resolved is c with the folders that its paths lead to on this machine: what is
+// opened for writing below a link, say a data disk's in /var/lib, stays closed.
+func (c Config) resolved() Config {
+	for _, paths := range []*[]string{&c.WritePaths, &c.OtherPaths} {
+		*paths = slices.Clone(*paths)
+		for i, path := range *paths {
+			(*paths)[i] = resolve(path)
+		}
+	}
+	return c
+}
+
+// resolve follows the links of that part of a path that is there.
+func resolve(path string) string {
+	target, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return target
+	}
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(resolve(parent), filepath.Base(path))
+	}
+	return path
+}
+
 // stateParent is where this program's folder and Icinga's are.
 const stateParent = "/var/lib"
 

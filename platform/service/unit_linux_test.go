@@ -64,6 +64,22 @@ func TestProgramThatSystemdCantStart(t *testing.T) {
 	}
 }
 
+// A data disk is often a link in /var/lib, and the sandbox knows no links.
+func TestInstallOpensWhatLinksLeadTo(t *testing.T) {
+	fakeSystemctl(t, "nothing")
+	s := systemd{units: t.TempDir(), booted: true}
+	c := example
+	c.WritePaths = []string{"/var/lib/icinga-enroll", "/proc/self/root/usr", "/proc/self/root/usr/not-yet"}
+	c.OtherPaths = []string{"/proc/self/root/srv/not-yet"}
+	if err := s.install(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.file(c.Name))
+	if want := "\nReadWritePaths=/var/lib /usr -/srv/not-yet\n"; err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("%v: no %s in:\n%s", err, want, text)
+	}
+}
+
 // systemd can open only what is there when the service starts.
 func TestWritableIsTheNearestFolderThatExists(t *testing.T) {
 	dir := t.TempDir()
