@@ -23,6 +23,7 @@ func (n *node) askParameters(ctx context.Context) (outcome, error) {
 	if n.Director == nil || !n.registered() || n.pair != nil && n.nothingDue() && n.keyAccepted() && n.state.Parameters != nil {
 		return outcome{}, nil
 	}
+	n.asked = true
 	told, err := n.Director.Parameters(ctx, n.hostKey())
 	err = n.heard(err)
 	if errors.Is(err, selfservice.ErrKeyRejected) && n.mayRegisterAgain(ctx) {

@@ -41,10 +41,10 @@ type trial struct {
 
 // lookAtDirector asks once a day, in the daemon, whether the Director tells
 // this host something new. A Director that is away is asked again later: that
-// is no failure of this node's.
+// is no failure of this node's, but to who has asked for it.
 func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 	f := &n.state.Agent.Follow
-	due := n.Daemon && !n.Now().Before(f.AskAt) || n.Look || n.Apply
+	due := n.Daemon && !n.Now().Before(f.AskAt) || (n.Look || n.Apply) && !n.asked
 	if n.Apply && n.Agent.Parents == nil && !n.registered() {
 		return outcome{}, errors.New("the Director can't be asked for this node's parents without a host API key, which isn't here: drop this host's self-service API key in the Director, then icinga-enroll once --director-reregister; or set agent.zone and agent.parents")
 	}
@@ -56,15 +56,20 @@ func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 	if errors.Is(err, selfservice.ErrKeyRejected) && n.mayRegisterAgain(ctx) {
 		return n.registerAgain(ctx)
 	}
-	if err != nil && (n.Apply || !IsTemporary(err)) {
+	switch {
+	case err == nil:
+		_, err = n.useParameters(told)
+		return outcome{}, err
+	case n.Apply || !IsTemporary(err):
 		return outcome{}, errors.Join(err, n.askIn(askEvery))
+	case n.isAwaited():
+		return outcome{}, errors.Join(err, n.askIn(askAgain))
 	}
-	if err != nil {
-		return outcome{}, n.askIn(askAgain)
-	}
-	_, err = n.useParameters(told)
-	return outcome{}, err
+	return outcome{}, n.askIn(askAgain)
 }
+
+// isAwaited reports whether somebody waits for what the Director says.
+func (n *node) isAwaited() bool { return n.Look && !n.Daemon }
 
 // lookAgain is when there is something to look at besides the certificate.
 func (n *node) lookAgain() time.Time {

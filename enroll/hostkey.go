@@ -33,6 +33,8 @@ func (n *node) adviseReregister(err error) error {
 	switch {
 	case !errors.Is(err, selfservice.ErrKeyRejected):
 		return err
+	case !n.HostKey.IsZero() && n.Reregister:
+		return &keyError{err, "director.reregister has no effect on a prepared host: put its present key into director.host_key_file, then run icinga-enroll once"}
 	case !n.HostKey.IsZero():
 		return &keyError{err, "somebody has dropped the key or deleted the host; put the host's present key into director.host_key_file, then run icinga-enroll once"}
 	}

@@ -42,6 +42,9 @@ type node struct {
 	request *request                // the request for the next one
 	steps   []Step
 
+	asked    bool  // the Director was asked for the parameters
+	unlooked error // why that has failed though somebody waits for it
+
 	trying    *trial            // the agent is to follow the Director, on trial
 	addresses map[string]string // of parents, as they were looked up for what is to be applied; nil: nothing was
 
@@ -61,6 +64,8 @@ type step struct {
 	canWait bool
 	// director: it is one, too, where a ticket comes from elsewhere.
 	director bool
+	// look: it asks the Director what it says now.
+	look bool
 	// always: it is done on a settled node, too.
 	always bool
 }
@@ -220,7 +225,11 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if why == "" {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		n.setBack(fmt.Errorf("%s: %w", s.name, err))
+		failed := fmt.Errorf("%s: %w", s.name, err)
+		n.setBack(failed)
+		if s.look && n.isAwaited() {
+			n.unlooked = failed
+		}
 		n.note(Step{Name: s.name, Text: "failed; " + why + ": " + err.Error(), Warning: true})
 	}
 	return nil

@@ -91,18 +91,20 @@ type Report struct {
 	// Setback is what went wrong though the node is enrolled: a renewal that is
 	// due, a hook. Nil in the good case.
 	Setback error `json:"-"`
+
+	unlooked error
 }
 
 // Missed is what of the Setback whoever ran this has asked for in so many words,
-// and must see: an agent that is set up, a deployment. What else went wrong can
-// wait. Nil: nothing.
+// and must see: an agent that is set up, a deployment, a look at the Director. What
+// else went wrong can wait. Nil: nothing.
 func (r Report) Missed() error {
 	var agent *AgentError
 	var deployment *DeployError
 	if errors.As(r.Setback, &agent) || errors.As(r.Setback, &deployment) {
 		return r.Setback
 	}
-	return nil
+	return r.unlooked
 }
 
 func (p *pair) describe(file string) *Certificate {
@@ -144,6 +146,8 @@ func (n *node) report(err error) Report {
 
 		Renewed: n.reason != "" && !n.stuck,
 		Setback: n.setback,
+
+		unlooked: n.unlooked,
 	}
 	for _, s := range n.steps {
 		r.Changed = r.Changed || s.Changed
