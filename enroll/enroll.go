@@ -129,6 +129,7 @@ func (e *Enroller) Plan(ctx context.Context) (Report, error) {
 	}
 	defer n.close()
 	err = n.walk(ctx, []step{
+		{name: "state", do: n.hideState},
 		{name: "machine", do: n.ownMachine},
 		{name: "identity", do: n.identity},
 		{name: "name", do: n.freeName},

@@ -123,9 +123,12 @@ func refuseForeign(dir *platform.Dir) error {
 
 // load reads the state, and tries on a machine that isn't enrolled yet all that
 // can fail on it, before a server is asked.
-func (n *node) load(context.Context) (_ outcome, err error) {
+func (n *node) load(ctx context.Context) (_ outcome, err error) {
 	if err = n.readState(); err != nil {
 		return outcome{}, unread{err}
+	}
+	if err := n.take(ctx, step{name: "state", do: n.hideState}); err != nil {
+		return outcome{}, err
 	}
 	if n.certs, err = platform.MakeDir(n.CertsDir, 0o750); err != nil {
 		return outcome{}, err

@@ -1,11 +1,13 @@
 package enroll
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"icinga-enroll/enroll/secret"
@@ -125,6 +127,32 @@ func (n *node) save() error {
 		return err
 	}
 	return n.dir.WriteFile(stateFile, append(data, '\n'), 0o600, platform.Owner{})
+}
+
+// hideState takes a state that others could read, as one from a backup, from them:
+// the host API key is in it. A dry run only says so. On Windows a mode tells nothing.
+func (n *node) hideState(context.Context) (outcome, error) {
+	if n.state.HostKey == "" || runtime.GOOS == "windows" {
+		return outcome{}, nil
+	}
+	mode, _, err := n.dir.Attributes(stateFile)
+	if err != nil || mode.Perm()&0o077 == 0 {
+		return outcome{}, err
+	}
+	who := "its group"
+	if mode.Perm()&0o007 != 0 {
+		who = "every account"
+	}
+	file := filepath.Join(n.dir.Path(), stateFile)
+	if n.readOnly {
+		return warns("%s can be read by %s (mode %04o), and the host API key is in it: would be 0600", file, who, mode.Perm())
+	}
+	if err := n.save(); err != nil {
+		return outcome{}, err
+	}
+	out, err := changed("%s could be read by %s until now (mode %04o), and the host API key is in it: if that matters, drop it in the Director, then icinga-enroll once --director-reregister", file, who, mode.Perm())
+	out.warning = true
+	return out, err
 }
 
 // hostKey is the prepared host's key if there is one, else the one that
