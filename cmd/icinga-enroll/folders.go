@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"icinga-enroll/platform"
 )
 
 // absolutePath is the form of what filepath.IsAbs calls absolute.
@@ -35,6 +38,9 @@ func (c *loaded) absolute() error {
 			return usage("%s: %w", c.where(key), err)
 		}
 	}
+	if folder := c.Paths.State; c.holdsAgent(folder) {
+		return usage("%s: %s is the Icinga agent's: name a folder of its own", c.where("paths.state"), folder)
+	}
 	if file := c.Metrics.Textfile; file != "" && (!filepath.IsAbs(file) || filepath.Ext(file) != ".prom") {
 		return usage("%s: %q must be an absolute path that ends in .prom: node_exporter reads no others", c.where("metrics.textfile"), file)
 	}
@@ -51,6 +57,17 @@ func checkFolder(path string) error {
 		return fmt.Errorf("%s is the system's: name a folder of its own, further below", path)
 	}
 	return nil
+}
+
+// holdsAgent reports whether path is one of the Icinga agent's two folders.
+func (c *loaded) holdsAgent(path string) bool {
+	data := cmp.Or(c.Agent.DataDir, filepath.Dir(platform.DefaultPaths().Certs))
+	for _, folder := range []string{c.agentConfig(), data} {
+		if filepath.Clean(path) == filepath.Clean(folder) || platform.IsSameFile(path, folder) {
+			return true
+		}
+	}
+	return false
 }
 
 // isEverybodys reports whether path is a root, or one of the system's folders.

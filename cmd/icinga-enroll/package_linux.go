@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -60,11 +60,11 @@ func packageFiles(root *cobra.Command) (map[string]string, error) {
 	files["config.yml"] = exampleConfig(known)
 	files["icinga-enroll.1"] = manOfVerbs(root)
 	files["icinga-enroll.yml.5"] = manOfSettings(known)
-	text, err := json.MarshalIndent(configSchema(known), "", "  ")
-	if err != nil {
+	var schema strings.Builder
+	if err := printSchema(&schema, known); err != nil {
 		return nil, err
 	}
-	files["config.schema.json"] = string(text) + "\n"
+	files["config.schema.json"] = schema.String()
 	// Where the program is told otherwise by its system, no default is printed.
 	delete(known, "paths.state")
 	delete(known, "paths.certs")

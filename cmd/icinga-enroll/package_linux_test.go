@@ -58,6 +58,16 @@ func TestPackagedConfigurationHasEverySetting(t *testing.T) {
 	}
 }
 
+func TestPackagedSchemaIsThePrintedOne(t *testing.T) {
+	var out, complaint bytes.Buffer
+	if code := run(t.Context(), []string{"config", "schema"}, &out, &complaint); code != exitOK {
+		t.Fatal(code, &complaint)
+	}
+	if packaged(t)["config.schema.json"] != out.String() {
+		t.Error("their bytes differ")
+	}
+}
+
 // A man page is read by a program that has opinions on it.
 func TestManualHasEverything(t *testing.T) {
 	files := packaged(t)

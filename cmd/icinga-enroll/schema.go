@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"regexp"
 	"strings"
 
@@ -37,12 +38,17 @@ for who writes such files by a program. What settings want of each other only
 		Example: "  icinga-enroll config schema > config.schema.json",
 		Args:    cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(configSchema(defaults(instanceOf(cmd.Flags()).paths)))
+			return printSchema(cmd.OutOrStdout(), defaults(instanceOf(cmd.Flags()).paths))
 		}),
 	}
+}
+
+// printSchema leaves "<" as it is, for people.
+func printSchema(out io.Writer, defaults map[string]any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(configSchema(defaults))
 }
 
 // configSchema makes the schema of the list of settings. Whatever may be set may

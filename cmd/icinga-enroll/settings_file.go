@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,12 +30,25 @@ func fileLayer(file string, asked bool) (layer, error) {
 	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
 		return l, nil // empty, or comments only
 	} else if err != nil {
-		return l, usage("%s: %w", file, err)
+		return l, notYAML(file, data, err)
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
 		return l, usage("%s:%d: a second document begins after \"---\"; only one is read", file, more.Line)
 	}
 	return l, l.read(file, doc.Content[0])
+}
+
+// tabbed finds a line that a tab begins.
+var tabbed = regexp.MustCompile(`(?m)^ *\t`)
+
+// notYAML names the line where that is a tab's: the parser counts some wrong, and
+// says what it makes of a tab, not that it is one.
+func notYAML(file string, data []byte, err error) error {
+	at := tabbed.FindIndex(data)
+	if at == nil || !strings.Contains(err.Error(), "cannot start any token") && !strings.Contains(err.Error(), "tab character") {
+		return usage("%s: %w", file, err)
+	}
+	return usage("%s:%d: a tab begins this line, and YAML takes none there: indent it with spaces (%w)", file, 1+bytes.Count(data[:at[0]], []byte("\n")), err)
 }
 
 // adviceOn a configuration that can't be read. That of an API client's service is
