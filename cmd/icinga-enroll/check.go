@@ -122,10 +122,24 @@ func verdictOf(cmd *cobra.Command, warning, critical string) verdict {
 	if err != nil {
 		return unknown("%s", err)
 	}
-	dir, err := stateDir(cmd)
+	dir, unread, err := stateDir(cmd)
 	if err != nil {
 		return unknown("%s", err)
 	}
+	return verdictOn(cmd, dir, limits).judgedBy(dir, unread)
+}
+
+// judgedBy says which folder that was where the configuration, which may name
+// another one, can't be read.
+func (v verdict) judgedBy(dir, unread string) verdict {
+	if unread != "" && v.state != stateOK {
+		v.text += fmt.Sprintf(" (judged by %s, since this account can't read %s: if that sets another paths.state, check --paths-state)", dir, unread)
+	}
+	return v
+}
+
+// verdictOn is that on the node whose state is in dir.
+func verdictOn(cmd *cobra.Command, dir string, limits limits) verdict {
 	s, err := enroll.ReadStatus(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return unknown("this machine isn't enrolled: there is no status in %s", dir)

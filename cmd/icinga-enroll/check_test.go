@@ -111,6 +111,19 @@ func TestCheckJudgesTheWorst(t *testing.T) {
 	}
 }
 
+// Who can't read the configuration may look at another folder than it names.
+func TestCheckSaysWhichFolderItGuessed(t *testing.T) {
+	bad, good := unknown("this machine isn't enrolled"), verdict{text: "fine"}
+	if got := bad.judgedBy("/usual", "/config.yml").text; !strings.Contains(got, "judged by /usual, since this account can't read /config.yml") {
+		t.Error(got)
+	}
+	for _, v := range []verdict{good.judgedBy("/usual", "/config.yml"), bad.judgedBy("/usual", "")} {
+		if strings.Contains(v.text, "/usual") {
+			t.Error(v.text)
+		}
+	}
+}
+
 func TestLimitsThatContradict(t *testing.T) {
 	for _, tt := range []struct {
 		warning, critical string

@@ -32,7 +32,7 @@ It reads files and asks no server. Exit code: 0 enrolled, 1 not, 3 waiting for a
 }
 
 func status(cmd *cobra.Command, asJSON bool) error {
-	dir, err := stateDir(cmd)
+	dir, _, err := stateDir(cmd)
 	if err != nil {
 		return err
 	}
@@ -70,21 +70,24 @@ func status(cmd *cobra.Command, asJSON bool) error {
 }
 
 // stateDir needs no readable configuration: the accounts that ask for the
-// status may not read it. Then the usual folder is looked into.
-func stateDir(cmd *cobra.Command) (string, error) {
-	if asked, _ := cmd.Flags().GetString("paths-state"); cmd.Flags().Changed("paths-state") && !filepath.IsAbs(asked) {
-		return "", usage("--paths-state: %q must be an absolute path", asked)
+// status may not read it. Then the usual folder is looked into, and unread is the
+// file that may name another one.
+func stateDir(cmd *cobra.Command) (dir, unread string, err error) {
+	asked, _ := cmd.Flags().GetString("paths-state")
+	if cmd.Flags().Changed("paths-state") && !filepath.IsAbs(asked) {
+		return "", "", usage("--paths-state: %q must be an absolute path", asked)
 	}
 	c, err := load(cmd.Flags())
 	switch {
 	case err == nil:
-		return c.Paths.State, nil
+		return c.Paths.State, "", nil
 	case errors.Is(err, fs.ErrPermission) && cmd.Flags().Changed("paths-state"):
-		return cmd.Flags().GetString("paths-state")
+		return asked, "", nil
 	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("config"):
-		return instanceOf(cmd.Flags()).paths.State, nil
+		usual := instanceOf(cmd.Flags()).paths
+		return usual.State, usual.Config, nil
 	}
-	return "", err
+	return "", "", err
 }
 
 // broken says of s what has become of its certificate since the last run, and
