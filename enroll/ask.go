@@ -195,8 +195,8 @@ func (n *node) rememberCA(signer *x509.Certificate, issued pki.Issued) ([]*x509.
 	known, former := n.storedCA()
 	before := len(known)
 	trusted, foreign := n.trust().Sift(append([]*x509.Certificate{signer}, issued.CA...))
-	for _, c := range foreign {
-		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("the answer also names a CA that isn't trusted, which is left out: %q, %s", c.Subject, pki.PublicKeyPin(c))})
+	if len(foreign) > 0 {
+		n.note(Step{Name: "trust", Warning: true, Text: fmt.Sprintf("the answer also names CAs that aren't trusted, which are left out: %d, the first is %q, %s", len(foreign), foreign[0].Subject, pki.PublicKeyPin(foreign[0]))})
 	}
 	for _, c := range trusted {
 		if !slices.ContainsFunc(known, c.Equal) {

@@ -14,7 +14,7 @@ import (
 func (e *Enroller) Begun(ctx context.Context) (bool, error) {
 	n, err := e.look()
 	if err != nil {
-		return false, err
+		return true, err // what can't be read has begun: Ensure says so to the status, and so to monitoring
 	}
 	defer n.close()
 	if n.state.Name != "" || n.hasJournal() {

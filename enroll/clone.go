@@ -25,7 +25,7 @@ const setReenroll = "set clone_policy: reenroll, and it enrols under a name of i
 func (n *node) ownMachine(ctx context.Context) (outcome, error) {
 	isNew := n.state.Machine == nil || !n.state.isSomebody()
 	out, err := n.sameMachine(ctx)
-	if err == nil && isNew && n.state.Machine.isUnknown() {
+	if err == nil && isNew && !n.APIClient && n.state.Machine.isUnknown() {
 		return warns("nothing tells this machine from a copy of it (it has no machine-id yet): run icinga-enroll seal before it is copied")
 	}
 	if !errors.Is(err, ErrClone) {

@@ -367,6 +367,29 @@ func TestACopyOfAMachineThatNothingTellsFromOthers(t *testing.T) {
 	}
 }
 
+// What its hostname is says nothing of an API client, nor of a machine that was set up in
+// a builder's chroot, and has its own name now.
+func TestAnotherHostnameIsNoCopyInItself(t *testing.T) {
+	for what, row := range map[string]struct {
+		prepare  func(*node)
+		hostname string
+	}{
+		"a client in a container": {func(n *node) { asClient(n, nil) }, "0123456789ab"},
+		"set up in a chroot":      {func(n *node) { n.Name = nodeName }, "web1"},
+	} {
+		n, id := newVirtual(t)
+		*id = machine.Identity{Kind: machine.Container}
+		n.Machine.Hostname = func() (string, error) { return "builder", nil }
+		row.prepare(n)
+		n.mustEnsure(t)
+		n.Machine.Hostname = func() (string, error) { return row.hostname, nil }
+		*id = machine.Identity{Kind: machine.Container, MachineID: "machine", Chip: "chip"}
+		if r, err := n.Ensure(t.Context()); err != nil || r.Name != nodeName {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func hasWarned(r enroll.Report, words string) bool {
 	return slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Warning && strings.Contains(s.Text, words) })
 }

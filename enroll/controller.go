@@ -174,10 +174,14 @@ func (e *DeployError) Error() string { return e.err.Error() }
 // Unwrap returns what the Director said, and whether that may pass.
 func (e *DeployError) Unwrap() error { return e.err }
 
+// deployDue is false while deployments are switched off: what was due then comes with
+// the next.
+func (n *node) deployDue() bool { return n.state.DeployDue && n.Deploy && n.Controller != nil }
+
 // deploy has the master load what the Director has, where that is wanted: what
 // others have edited there goes with it.
 func (n *node) deploy(ctx context.Context) (outcome, error) {
-	if !n.state.DeployDue || n.Controller == nil {
+	if !n.deployDue() {
 		return outcome{}, nil
 	}
 	if err := n.deployNow(ctx); err != nil {

@@ -68,8 +68,28 @@ func (n *node) lookAtDirector(ctx context.Context) (outcome, error) {
 	return outcome{}, n.askIn(askAgain)
 }
 
+// LookError is why the Director didn't say what it was asked for by somebody who waits
+// for that. The certificate is in place.
+type LookError struct{ err error }
+
+func (e *LookError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the Director said, and whether that may pass.
+func (e *LookError) Unwrap() error { return e.err }
+
 // isAwaited reports whether somebody waits for what the Director says.
 func (n *node) isAwaited() bool { return n.Look && !n.Daemon }
+
+// awaited marks what fails of do where somebody waits for it.
+func (n *node) awaited(do func(context.Context) (outcome, error)) func(context.Context) (outcome, error) {
+	return func(ctx context.Context) (outcome, error) {
+		out, err := do(ctx)
+		if err != nil && n.isAwaited() {
+			err = &LookError{err}
+		}
+		return out, err
+	}
+}
 
 // lookAgain is when there is something to look at besides the certificate.
 func (n *node) lookAgain() time.Time {

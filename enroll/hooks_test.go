@@ -5,9 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
@@ -106,5 +108,29 @@ func TestBeginningOfTroubleIsToldOnce(t *testing.T) {
 	n.mustEnsure(t)
 	if told != 2 {
 		t.Errorf("told %d times after a second beginning, want twice", told)
+	}
+}
+
+// Others' words are in an error, of any length: monitoring and hooks must hear of it all
+// the same.
+func TestAnEndlessErrorIsToldShort(t *testing.T) {
+	n := newNode(t)
+	var reason string
+	n.Hooks = enroll.Hooks{OnFailure: [][]string{{"mail"}}, Run: func(_ context.Context, _, env []string) (string, error) {
+		reason = env[slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, "ICINGA_HOOK_REASON=") })]
+		return "", nil
+	}}
+	n.authority.request = func(string, pki.Request) (pki.Issued, error) {
+		return pki.Issued{}, errors.New("refused: " + strings.Repeat("ü\\", 500_000))
+	}
+	if _, err := n.Ensure(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	s, err := enroll.ReadStatus(n.StateDir)
+	if err != nil || s.LastError == nil || !strings.Contains(s.LastError.Message, "refused: ü") || len(s.LastError.Message) > 5000 || !utf8.ValidString(s.LastError.Message) {
+		t.Errorf("the status is %.200v, %v", s.LastError, err)
+	}
+	if !strings.Contains(reason, "refused: ü") || len(reason) > 5000 {
+		t.Errorf("the hook's reason has %d bytes", len(reason))
 	}
 }

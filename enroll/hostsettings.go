@@ -103,7 +103,7 @@ func (s HostSettings) without(host selfservice.Host) (news HostSettings, kept []
 		is, there := host.Vars[name]
 		switch value = alike(value, is); {
 		case there && reflect.DeepEqual(value, is):
-		case isText(value) && isCollection(is):
+		case isCollection(is):
 			kept = append(kept, name)
 		default:
 			news.Vars[name] = value
@@ -122,16 +122,12 @@ func alike(value, other any) any {
 			return text == "true"
 		}
 	case json.Number:
-		if isNumber := json.Unmarshal([]byte(text), new(float64)) == nil; isNumber {
-			return json.Number(strings.TrimSpace(text))
+		text = strings.TrimSpace(text)
+		if text != "null" && json.Unmarshal([]byte(text), new(float64)) == nil {
+			return json.Number(text)
 		}
 	}
 	return value
-}
-
-func isText(value any) bool {
-	_, is := value.(string)
-	return is
 }
 
 func isCollection(value any) bool {

@@ -102,9 +102,9 @@ func TestVariablesStayOfTheirKind(t *testing.T) {
 	if n.mustEnsure(t); len(k.updates) > 0 {
 		t.Errorf("sent was %+v", k.updates)
 	}
-	n.Vars = map[string]any{"backup": "true", "disks": "6", "os": "BSD", "roles": "web", "limit": "none", "audit": "true", "site": "3", "new": "1"}
+	n.Vars = map[string]any{"backup": "true", "disks": "6", "os": "BSD", "roles": "web", "limit": "null", "audit": "true", "site": "3", "new": "1"}
 	r := n.mustEnsure(t)
-	want := map[string]any{"backup": true, "disks": json.Number("6"), "os": "BSD", "limit": "none", "new": "1"}
+	want := map[string]any{"backup": true, "disks": json.Number("6"), "os": "BSD", "limit": "null", "new": "1"}
 	if len(k.updates) != 1 || !reflect.DeepEqual(k.updates[0].Vars, want) {
 		t.Errorf("sent was %+v, want %v", k.updates, want)
 	}

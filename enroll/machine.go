@@ -141,7 +141,7 @@ func (n *node) sameMachine(context.Context) (outcome, error) {
 	now := sealMachine(is, was.Salt)
 	_, differ := was.compare(now)
 	switch {
-	case was.isUnknown() && !now.isUnknown() && n.isCalledOtherwise():
+	case was.isUnknown() && !now.isUnknown() && !n.APIClient && n.isCalledOtherwise(): // a client isn't named after its machine
 		return outcome{}, n.cloned("hostname")
 	case was.isAnother(now):
 		return outcome{}, n.cloned(differ...)
@@ -187,11 +187,18 @@ func (b *boundMachine) isUnknown() bool {
 }
 
 // isCalledOtherwise reports whether this machine has another hostname than when the
-// name was settled. To have it with the domain by now, or without, is none.
+// name was settled, and none that is this name either: a machine that was set up in
+// a builder's chroot had the builder's.
 func (n *node) isCalledOtherwise() bool {
 	host, err := n.Machine.Hostname()
-	was, is := strings.ToLower(n.state.Hostname), strings.ToLower(host)
-	return err == nil && was != "" && was != is && !strings.HasPrefix(was, is+".") && !strings.HasPrefix(is, was+".")
+	was := n.state.Hostname
+	return err == nil && was != "" && !isSameHost(host, was) && !isSameHost(host, n.state.Name)
+}
+
+// isSameHost takes a name with its domain and the same without for one.
+func isSameHost(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
 }
 
 // cloned says whose the state is, by what this isn't that machine, and what to do

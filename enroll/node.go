@@ -42,8 +42,7 @@ type node struct {
 	request *request                // the request for the next one
 	steps   []Step
 
-	asked    bool  // the Director was asked for the parameters
-	unlooked error // why that has failed though somebody waits for it
+	asked bool // the Director was asked for the parameters
 
 	trying    *trial            // the agent is to follow the Director, on trial
 	addresses map[string]string // of parents, as they were looked up for what is to be applied; nil: nothing was
@@ -64,8 +63,6 @@ type step struct {
 	canWait bool
 	// director: it is one, too, where a ticket comes from elsewhere.
 	director bool
-	// look: it asks the Director what it says now.
-	look bool
 	// always: it is done on a settled node, too.
 	always bool
 }
@@ -124,7 +121,7 @@ func refuseForeign(dir *platform.Dir) error {
 // load reads the state, and tries on a machine that isn't enrolled yet all that
 // can fail on it, before a server is asked.
 func (n *node) load(ctx context.Context) (_ outcome, err error) {
-	if err = n.readState(); err != nil {
+	if n.state, err = loadState(n.dir); err != nil {
 		return outcome{}, unread{err}
 	}
 	if err := n.take(ctx, step{name: "state", do: n.hideState}); err != nil {
@@ -142,13 +139,6 @@ func (n *node) load(ctx context.Context) (_ outcome, err error) {
 	return outcome{}, nil
 }
 
-// readState forgets a deployment that is no longer wanted.
-func (n *node) readState() (err error) {
-	n.state, err = loadState(n.dir)
-	n.state.DeployDue = n.state.DeployDue && n.Deploy
-	return err
-}
-
 // look opens what is there and changes nothing.
 func (e *Enroller) look() (_ *node, err error) {
 	n := &node{Enroller: e, readOnly: true}
@@ -157,7 +147,7 @@ func (e *Enroller) look() (_ *node, err error) {
 	}
 	n.dir, err = platform.OpenDir(e.StateDir)
 	if err == nil {
-		err = n.readState()
+		n.state, err = loadState(n.dir)
 	}
 	onlyUses := e.APIClient && errors.Is(err, fs.ErrPermission)
 	if err == nil || onlyUses || errors.Is(err, fs.ErrNotExist) {
@@ -228,20 +218,18 @@ func (n *node) walk(ctx context.Context, steps []step) error {
 		if why == "" {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		failed := fmt.Errorf("%s: %w", s.name, err)
-		n.setBack(failed)
-		if s.look && n.isAwaited() {
-			n.unlooked = failed
-		}
+		n.setBack(fmt.Errorf("%s: %w", s.name, err))
 		n.note(Step{Name: s.name, Text: "failed; " + why + ": " + err.Error(), Warning: true})
 	}
 	return nil
 }
 
-// setBack keeps what went wrong last, and a deployment that failed before it:
-// somebody has asked for that.
+// setBack keeps what went wrong last, and a deployment or a look that failed before
+// it: somebody has asked for that.
 func (n *node) setBack(err error) {
-	if of := (*DeployError)(nil); errors.As(n.setback, &of) {
+	var deployment *DeployError
+	var look *LookError
+	if errors.As(n.setback, &deployment) || errors.As(n.setback, &look) {
 		err = errors.Join(n.setback, err)
 	}
 	n.setback = err
@@ -297,7 +285,7 @@ func (n *node) settled() bool {
 	if n.readOnly || n.pair == nil {
 		return false
 	}
-	return n.stuck || n.nothingDue() && n.registrationKnown() && n.parametersKnown() && n.keyAccepted() && n.state.HooksDue == "" && !n.state.DeployDue
+	return n.stuck || n.nothingDue() && n.registrationKnown() && n.parametersKnown() && n.keyAccepted() && n.state.HooksDue == "" && !n.deployDue()
 }
 
 // nothingDue reports whether the pair in force can stay as it is.
@@ -385,8 +373,13 @@ func (n *node) conclude(ctx context.Context, err error) (Report, error) {
 		r.Steps = n.steps
 	}
 	n.toldFailure = now.LastError != nil
-	if werr := writeStatus(n.dir, now, before); werr != nil && err == nil {
+	werr := writeStatus(n.dir, now, before)
+	switch {
+	case werr != nil && err == nil:
 		return n.withoutStatus(werr)
+	case werr != nil:
+		n.note(Step{Name: "status", Text: werr.Error(), Warning: true})
+		r.Steps = n.steps
 	}
 	return r, err
 }

@@ -49,7 +49,7 @@ func (n *node) plan(ctx context.Context) (outcome, error) {
 	if n.TemplateKeyFile != "" && !n.TemplateKey.IsZero() {
 		would("empty %s (director.forget_template_key)", n.TemplateKeyFile)
 	}
-	if n.state.DeployDue && n.Controller != nil {
+	if n.deployDue() {
 		would("deploy: the master loads the Director's configuration (director.deploy)")
 	}
 	if len(todo) == 0 {

@@ -91,8 +91,6 @@ type Report struct {
 	// Setback is what went wrong though the node is enrolled: a renewal that is
 	// due, a hook. Nil in the good case.
 	Setback error `json:"-"`
-
-	unlooked error
 }
 
 // Missed is what of the Setback whoever ran this has asked for in so many words,
@@ -101,10 +99,11 @@ type Report struct {
 func (r Report) Missed() error {
 	var agent *AgentError
 	var deployment *DeployError
-	if errors.As(r.Setback, &agent) || errors.As(r.Setback, &deployment) {
+	var look *LookError
+	if errors.As(r.Setback, &agent) || errors.As(r.Setback, &deployment) || errors.As(r.Setback, &look) {
 		return r.Setback
 	}
-	return r.unlooked
+	return nil
 }
 
 func (p *pair) describe(file string) *Certificate {
@@ -146,8 +145,6 @@ func (n *node) report(err error) Report {
 
 		Renewed: n.reason != "" && !n.stuck,
 		Setback: n.setback,
-
-		unlooked: n.unlooked,
 	}
 	for _, s := range n.steps {
 		r.Changed = r.Changed || s.Changed

@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,17 +71,15 @@ type Reached struct {
 func loadState(dir *platform.Dir) (State, error) {
 	file := filepath.Join(dir.Path(), stateFile)
 	data, err := dir.ReadFile(stateFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return State{Version: stateVersion}, nil
-	}
-	if err != nil {
+	none := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !none {
 		return State{}, err
 	}
-	if err := platform.Guarded(file); err != nil {
-		if foreign := refuseForeign(dir); foreign != nil {
-			return State{}, foreign
-		}
-		return State{}, fmt.Errorf("the state is not used, since another account could have changed it (look what is in it before you mend that): %w", err)
+	if err := guardedState(dir); err != nil {
+		return State{}, err
+	}
+	if none {
+		return State{Version: stateVersion}, nil
 	}
 	var version struct{ Version int }
 	if err := json.Unmarshal(data, &version); err != nil {
@@ -101,6 +100,19 @@ func loadState(dir *platform.Dir) (State, error) {
 		return State{}, fmt.Errorf("%s is damaged (\"ca\": %w): bring it back from a backup", file, err)
 	}
 	return s, nil
+}
+
+// guardedState refuses a folder that another account could have put files into, such as
+// a request for a key that it knows, and a state that it could have changed.
+func guardedState(dir *platform.Dir) error {
+	err := cmp.Or(platform.GuardedFolder(dir.Path()), platform.Guarded(filepath.Join(dir.Path(), stateFile)))
+	if err == nil {
+		return nil
+	}
+	if foreign := refuseForeign(dir); foreign != nil {
+		return foreign
+	}
+	return fmt.Errorf("the state is not used, since another account could have changed it (look what is in it before you mend that): %w", err)
 }
 
 // stateIn is the state in a folder that this run hasn't opened.
@@ -149,6 +161,9 @@ func (n *node) hideState(context.Context) (outcome, error) {
 	}
 	if err := n.save(); err != nil {
 		return outcome{}, err
+	}
+	if mode, _, err := n.dir.Attributes(stateFile); err != nil || mode.Perm()&0o077 != 0 {
+		return warns("%s can be read by %s, and the host API key is in it: this file system knows no modes, take another one for paths.state", file, who)
 	}
 	out, err := changed("%s could be read by %s until now (mode %04o), and the host API key is in it: if that matters, drop it in the Director, then icinga-enroll once --director-reregister", file, who, mode.Perm())
 	out.warning = true

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"icinga-enroll/pki"
@@ -144,11 +145,23 @@ func stillRejected(err error, since time.Time) error {
 }
 
 func newLastError(err error, now time.Time, before *LastError) *LastError {
-	e := &LastError{Kind: kindOf(err), Message: err.Error(), At: now.UTC(), Since: now.UTC(), Attempts: 1}
+	e := &LastError{Kind: kindOf(err), Message: shorten(err.Error()), At: now.UTC(), Since: now.UTC(), Attempts: 1}
 	if before != nil {
 		e.Since, e.Attempts = before.Since, before.Attempts+1
 	}
 	return e
+}
+
+// maxError, in bytes, is what the status, metrics and hooks have of an error at most:
+// others' words are in it, and neither a file that can be read again nor an environment
+// takes any length.
+const maxError = 4 << 10
+
+func shorten(text string) string {
+	if len(text) <= maxError {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxError], "") + "…"
 }
 
 func (s Status) nextStep(unrenewable bool) string {

@@ -106,7 +106,7 @@ func TestForeignCAOfAnAnswerIsLeftOut(t *testing.T) {
 	if ca != string(pki.EncodeCertificates(n.authority.ca.Certificate())) {
 		t.Error("ca.crt doesn't hold the pinned CA")
 	}
-	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Warning && strings.Contains(s.Text, "isn't trusted") }) {
+	if !slices.ContainsFunc(r.Steps, func(s enroll.Step) bool { return s.Warning && strings.Contains(s.Text, "aren't trusted") }) {
 		t.Error("nobody is told")
 	}
 }

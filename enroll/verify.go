@@ -108,7 +108,7 @@ func (n *node) verifyDirector(ctx context.Context) (outcome, error) {
 		case err != nil:
 			return warns("it doesn't tell whether it has this host: %s", err)
 		case host == nil:
-			return outcome{}, n.adviseNoHost(ctx, fmt.Errorf("%s: %w", n.name, selfservice.ErrNoHost))
+			return warns("%s: %s, or director.user may not see it; but it takes this host's key. %s", n.name, selfservice.ErrNoHost, n.adviseRenamed())
 		}
 	}
 	if applied := n.state.Agent.Applied; applied != nil && n.Agent.Parents == nil {

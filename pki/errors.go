@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -136,6 +137,9 @@ func untrusted(format string, args ...any) error {
 
 const maxMessage = 300 // bytes of a server's text that an error shows
 
+// keyLike matches what could be a key or a ticket, in whatever case.
+var keyLike = regexp.MustCompile(`[0-9A-Fa-f]{40,}`)
+
 // clean makes a server's text fit for a terminal and a log: one line, no
 // control or invisible characters, not endless, and without the secrets.
 func clean(text string, secrets ...secret.Text) string {
@@ -144,6 +148,7 @@ func clean(text string, secrets ...secret.Text) string {
 			text = strings.ReplaceAll(text, s.Reveal(), s.String())
 		}
 	}
+	text = keyLike.ReplaceAllString(text, "[redacted]")
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + "..."
 	}

@@ -112,6 +112,7 @@ func TestNoErrorShowsTheTicket(t *testing.T) {
 		`"result":{"status_code":1,"error":"Ticket ` + ticketText + ` is invalid"}`,
 		`"result":{"status_code":1,"error":"` + strings.Repeat("x", 280) + ticketText + `"}`,
 		`"result":{"status_code":9,"error":"` + ticketText + `"}`,
+		`"result":{"status_code":1,"error":"` + strings.Repeat("935473F5EA", 4) + `"}`, // what could be one
 	} {
 		client := dialling(t, speaking(t, func(conn net.Conn) { _, _ = io.WriteString(conn, answer(result)) }))
 		_, err := client.Request(t.Context(), masterAt("master:5665"), newRequest(t))

@@ -13,6 +13,9 @@ import (
 const (
 	// maxChain is how many presented certificates are looked at.
 	maxChain = 16
+	// maxSubject, in bytes, is more than any subject needs (RFC 5280 gives each of its
+	// parts 64 to 128 characters). Errors show subjects, and go to hooks and logs.
+	maxSubject = 1024
 	// clockSkew is by how much a certificate may begin in the future: Icinga
 	// does not backdate what it signs, and clocks differ.
 	clockSkew = 5 * time.Minute
@@ -47,6 +50,9 @@ func (t Trust) Verify(chain []*x509.Certificate, now time.Time) (*x509.Certifica
 		return nil, untrusted("no certificate was presented: is it Icinga that listens there?")
 	}
 	chain = chain[:min(len(chain), maxChain)]
+	if slices.ContainsFunc(chain, hasLongName) {
+		return nil, untrusted("what was presented has names of over %d bytes in it, which no CA of Icinga's gives: what listens there?", maxSubject)
+	}
 	if chain[0].IsCA {
 		return nil, untrusted("the certificate %q is that of a CA, not that of a node: give the node one of its own", chain[0].Subject)
 	}
@@ -59,6 +65,10 @@ func (t Trust) Verify(chain []*x509.Certificate, now time.Time) (*x509.Certifica
 		return nil, t.explain(err, chain, roots, now)
 	}
 	return ca, nil
+}
+
+func hasLongName(c *x509.Certificate) bool {
+	return len(c.RawSubject) > maxSubject || len(c.RawIssuer) > maxSubject
 }
 
 // roots returns what may stand at the end of a verified chain.
@@ -205,6 +215,9 @@ func describeCA(c *x509.Certificate) string {
 func (t Trust) VerifyIssued(i Issued, key crypto.PublicKey, cn string, now time.Time) (*x509.Certificate, error) {
 	if i.Certificate == nil {
 		return nil, permanent("the CA issued no certificate")
+	}
+	if hasLongName(i.Certificate) {
+		return nil, permanent("the certificate has names of over %d bytes in it", maxSubject)
 	}
 	name, err := commonName(i.Certificate)
 	if err != nil {

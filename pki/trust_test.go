@@ -191,6 +191,27 @@ func TestUntrustedShowsBothSides(t *testing.T) {
 }
 
 // sha256sum prints no "spki:": where only that is missing, it is said.
+// Anybody on the way can present one, and errors go to the status, to hooks and to logs.
+func TestAnEndlessNameIsNotShown(t *testing.T) {
+	h := newHierarchy(t)
+	long := named("master", false)
+	long.Subject.Organization = []string{strings.Repeat(`\`, 100_000)}
+	issued := certify(t, long, h.ca, h.agent.PublicKey, h.key)
+	longCA := named("Icinga CA", true)
+	longCA.Subject.Organization = long.Subject.Organization
+	other := newKeyOf(t, pki.ECDSAP256)
+	ca := certify(t, longCA, longCA, other.Public(), other)
+	trust := pki.Trust{Roots: []*x509.Certificate{h.ca}}
+	for what, chain := range map[string][]*x509.Certificate{"a node's": {issued, h.ca}, "a CA's": {h.otherNode, ca}, "an issuer's": {certify(t, named("master", false), ca, h.agent.PublicKey, other)}} {
+		if _, err := trust.Verify(chain, time.Now()); !errors.Is(err, pki.ErrUntrusted) || len(err.Error()) > 1000 {
+			t.Errorf("%s: %.1000v", what, err)
+		}
+	}
+	if _, err := trust.VerifyIssued(pki.Issued{Certificate: issued}, h.agent.PublicKey, "master", time.Now()); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("issued: %.1000v", err)
+	}
+}
+
 func TestAPublicKeysPinWithoutItsPrefix(t *testing.T) {
 	h := newHierarchy(t)
 	right := pki.PublicKeyPin(h.ca).String()

@@ -26,12 +26,13 @@ func Run(ctx context.Context, argv, env []string) (output string, err error) {
 	if len(argv) == 0 {
 		return "", errors.New("no program is named")
 	}
-	if err := GuardedProgram(argv[0]); err != nil {
+	wrapped := outsideSandbox(argv, env)
+	if err := errors.Join(GuardedProgram(argv[0]), GuardedProgram(wrapped[0])); err != nil {
 		return "", err
 	}
+	argv = wrapped
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
-	argv = outsideSandbox(argv, env)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's own program
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -30,6 +30,24 @@ func TestRunGivesTheProgramItsEnvironmentAndNoSecrets(t *testing.T) {
 	}
 }
 
+// systemd-run is looked for in PATH, too.
+func TestRootHasNobodyElsesProgramRunAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root is guarded so")
+	}
+	dir := ownFolder(t)
+	theirs := filepath.Join(dir, "systemd-run")
+	must(t, os.WriteFile(theirs, []byte("#!/bin/sh\necho theirs\n"), 0o755), os.Chown(theirs, 64911, 0))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("INVOCATION_ID", "1")
+	t.Setenv("NOTIFY_SOCKET", "/x")
+	out, err := Run(t.Context(), []string{"true"}, nil)
+	wantError(t, err, theirs+" belongs to uid 64911")
+	if out != "" {
+		t.Errorf("it printed %q", out)
+	}
+}
+
 func TestRunSaysHowTheProgramEnded(t *testing.T) {
 	out, err := Run(t.Context(), []string{"sh", "-c", "echo no; exit 3"}, nil)
 	if err == nil || out != "no" {

@@ -42,13 +42,37 @@ func (d *Dir) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, explain("read "+d.join(name), err)
 	}
+	return readWhole(f, d.join(name))
+}
+
+// ReadFile returns what is in a regular file of at most 1 MiB that the operator has
+// named: a symbolic link is followed, but nothing else is opened in its place that
+// could be waited for.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openWithoutWaiting, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is %s, not a regular file", path, kind(info.Mode()))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return readWhole(f, path)
+}
+
+// readWhole closes f.
+func readWhole(f *os.File, path string) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, explain("read "+d.join(name), err)
+		return nil, explain("read "+path, err)
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("read %s: it is larger than %d bytes, so it can't be what it should: look what it is and move it away", d.join(name), maxFile)
+		return nil, fmt.Errorf("read %s: it is larger than %d bytes, so it can't be what it should: look what it is and move it away", path, maxFile)
 	}
 	return data, nil
 }

@@ -33,7 +33,31 @@ func Guarded(path string) error {
 	if err != nil || len(rest) == 0 {
 		return err
 	}
-	at := filepath.Join(folder, rest[0])
+	return guardedIn(folder, rest[0], path)
+}
+
+// GuardedFolder is [Guarded] for a folder, in which nobody else can put files either.
+func GuardedFolder(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	folder, rest, err := followTrusted(path)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) == 0:
+		return onlyRoots(folder)
+	}
+	return guardedIn(folder, rest[0], path)
+}
+
+// guardedIn is about what is in a folder to which the way to path can be trusted.
+func guardedIn(folder, name, path string) error {
+	at := filepath.Join(folder, name)
 	if trustedMode(folder, at) != fs.ModeIrregular {
 		return onlyRoots(at)
 	}

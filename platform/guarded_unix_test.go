@@ -36,6 +36,10 @@ func TestGuarded(t *testing.T) {
 	for path, what := range map[string]string{"/dev/null": "a device", filepath.Join(folder, "open"): "a folder"} {
 		wantError(t, Guarded(path), path+" is "+what+", not a regular file")
 	}
+	// nobody else puts files into a folder in which they are believed
+	must(t, GuardedFolder(folder), GuardedFolder("/etc"))
+	wantError(t, GuardedFolder(filepath.Join(folder, "open")), filepath.Join(folder, "open")+" can be changed by others")
+	wantError(t, GuardedFolder(filepath.Join(folder, "open", "below")), "another account could put its own in the place of "+filepath.Join(folder, "open", "below"))
 	// a socket's mode is about who may talk to it
 	socket := filepath.Join(folder, "socket")
 	must(t, syscall.Mknod(socket, syscall.S_IFSOCK|0o777, 0), os.Chmod(socket, 0o777))

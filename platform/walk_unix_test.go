@@ -119,6 +119,22 @@ func TestFoldersOfOthersAreUsed(t *testing.T) {
 	wantNames(t, openDir(t, shared), "a")
 }
 
+// The operator's file may be in a folder of somebody who wants it to take for ever.
+func TestAFileThatIsNamedIsReadToItsEnd(t *testing.T) {
+	dir := ownFolder(t)
+	file, fifo, huge, link := filepath.Join(dir, "file"), filepath.Join(dir, "fifo"), filepath.Join(dir, "huge"), filepath.Join(dir, "link")
+	must(t, os.WriteFile(file, []byte("text"), 0o600), syscall.Mkfifo(fifo, 0o600), os.WriteFile(huge, nil, 0o600), os.Truncate(huge, 900<<30), os.Symlink(file, link))
+	for _, path := range []string{file, link} {
+		if data, err := ReadFile(path); err != nil || string(data) != "text" {
+			t.Errorf("%s: %q, %v", path, data, err)
+		}
+	}
+	_, err := ReadFile(fifo)
+	wantError(t, err, fifo+" is a FIFO, not a regular file")
+	_, err = ReadFile(huge)
+	wantError(t, err, huge, "larger than")
+}
+
 func TestFolderSwappedWhileEntered(t *testing.T) {
 	path, elsewhere := ownFolder(t), ownFolder(t)
 	folder := filepath.Join(path, "folder")

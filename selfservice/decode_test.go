@@ -106,11 +106,13 @@ func TestDecodeParametersRefuses(t *testing.T) {
 		`{"parent_endpoints":["a\nb"]}`:  "called",
 		`{"parent_zone":"a\u0000"}`:      "called",
 		`{"global_zones":["a\r"]}`:       "called",
-		`{"parent_endpoints":["a"],"endpoints_config":["h;x"]}`:          "no port",
-		`{"parent_endpoints":["a"],"endpoints_config":["h;1;2"]}`:        "no port",
-		`{"parent_endpoints":["a"],"endpoints_config":["h b;1"]}`:        "no host",
-		`{"parent_endpoints":["a"],"endpoints_config":["u@h;1"]}`:        "no host",
-		`{"parent_endpoints":["a"],"endpoints_config":["h\" + x + ;1"]}`: "no host",
+		`{"parent_endpoints":["a"],"endpoints_config":["` + strings.Repeat("h", 254) + `;1"]}`: "a host has 254 characters",
+		`{"parent_endpoints":["a"` + strings.Repeat(`,"a"`, 16) + `]}`:                         "17 names, at most 16",
+		`{"parent_endpoints":["a"],"endpoints_config":["h;x"]}`:                                "no port",
+		`{"parent_endpoints":["a"],"endpoints_config":["h;1;2"]}`:                              "no port",
+		`{"parent_endpoints":["a"],"endpoints_config":["h b;1"]}`:                              "no host",
+		`{"parent_endpoints":["a"],"endpoints_config":["u@h;1"]}`:                              "no host",
+		`{"parent_endpoints":["a"],"endpoints_config":["h\" + x + ;1"]}`:                       "no host",
 	}
 	for in, want := range tests {
 		if p, err := decodeParameters([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {

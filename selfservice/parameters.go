@@ -194,12 +194,22 @@ func (p *Parameters) decodeEndpoints(w wireParameters) error {
 	return err
 }
 
+const (
+	// maxParents limits the endpoints of a parent's zone: each may be waited for, and
+	// Icinga supports two.
+	maxParents = 16
+	maxHost    = 253 // RFC 1035, 2.3.4, in the usual notation
+)
+
 // mergeParents puts the two lists of a Director together, which have the same
 // order. The addresses may be missing: they are not sent where the parents are
 // to connect to the agent.
 func mergeParents(names, addresses list) ([]Parent, error) {
 	if len(addresses) > len(names) {
 		return nil, fmt.Errorf("endpoints_config has %d addresses for %d names in parent_endpoints", len(addresses), len(names))
+	}
+	if len(names) > maxParents {
+		return nil, fmt.Errorf("parent_endpoints has %d names, at most %d are taken", len(names), maxParents)
 	}
 	var parents []Parent
 	for i, name := range names {
@@ -219,6 +229,9 @@ func mergeParents(names, addresses list) ([]Parent, error) {
 // an IPv6 address.
 func splitAddress(s string) (host, port string, err error) {
 	host, port, _ = strings.Cut(s, ";")
+	if len(host) > maxHost {
+		return "", "", fmt.Errorf("a host has %d characters, and a name in the DNS at most %d", len(host), maxHost)
+	}
 	if strings.ContainsFunc(host, notInHost) {
 		return "", "", fmt.Errorf("%q is no host", host)
 	}

@@ -292,7 +292,7 @@ func (c *loaded) readTrust(s *enroll.Settings) error {
 }
 
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	data, err := readFile(file)
+	data, err := platform.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

@@ -101,8 +101,8 @@ func (c *loaded) tpmAuth() (secret.Text, error) {
 // was changed. An emulator's socket is none.
 func (c *loaded) devices() []string {
 	device := cmp.Or(c.Key.TPMDevice, pki.TPMDevice)
-	used := c.inTPM() || c.ofTPM() != "" || c.hasKeyInTPM()
-	if !c.isClient() || !used || !strings.HasPrefix(device, "/dev/") {
+	isUsed := c.isClient() && (c.inTPM() || c.ofTPM() != "" || c.hasKeyInTPM())
+	if !isUsed || !strings.HasPrefix(device, "/dev/") {
 		return nil
 	}
 	return []string{device}

@@ -9,6 +9,7 @@ import (
 
 	"icinga-enroll/enroll"
 	"icinga-enroll/pki"
+	"icinga-enroll/platform"
 )
 
 // readTickets reads ca.ticket, and refuses a source that lacks what it needs.
@@ -110,7 +111,7 @@ func (c *loaded) apiCertificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, usage("%s: %w", c.where("api.certificate_file"), err)
 	}
-	text, err := readFile(c.API.KeyFile)
+	text, err := platform.ReadFile(c.API.KeyFile)
 	if err != nil {
 		return nil, usage("%s: %w", c.where("api.key_file"), err)
 	}

@@ -147,7 +147,7 @@ func verdictOn(cmd *cobra.Command, dir string, limits limits) verdict {
 	if err != nil {
 		return unknown("%s", err)
 	}
-	lapse, err := uncaredFor(cmd.Context(), instanceOf(cmd.Flags()), dir)
+	lapse, err := uncaredFor(cmd.Context(), instanceOf(cmd.Flags()), dir, s.LastError != nil)
 	if err != nil {
 		return unknown("%s", err)
 	}
@@ -158,8 +158,8 @@ func verdictOn(cmd *cobra.Command, dir string, limits limits) verdict {
 
 // uncaredFor says why nobody cares for dir although a daemon or the timer should;
 // "": one does, or none should. The service's is the usual folder, or one that a
-// daemon has cared for before.
-func uncaredFor(ctx context.Context, in instance, dir string) (string, error) {
+// daemon has cared for before. told says that the status knows of a failure.
+func uncaredFor(ctx context.Context, in instance, dir string, told bool) (string, error) {
 	running, err := enroll.Running(dir)
 	if running || err != nil {
 		return "", err
@@ -171,7 +171,7 @@ func uncaredFor(ctx context.Context, in instance, dir string) (string, error) {
 	if expected, err := service.Expected(ctx, in.service); expected && err == nil {
 		return "its service is enabled but doesn't run", nil
 	}
-	if in.name == "" && service.TimerFailed(ctx, in.service) {
+	if in.name == "" && service.TimerFailed(ctx, in.service, told) {
 		return fmt.Sprintf("the last run of %s.timer failed: systemctl status %[1]s-renew tells why; once that is mended, systemctl start %[1]s-renew", in.service), nil
 	}
 	return "", nil

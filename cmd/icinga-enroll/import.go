@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"icinga-enroll/enroll"
+	"icinga-enroll/platform"
 )
 
 func newImport() *cobra.Command {
@@ -54,7 +55,7 @@ func importFiles(cmd *cobra.Command, args []string, o importOptions) error {
 
 func (o importOptions) read(args []string) (f enroll.Files, err error) {
 	for _, name := range args {
-		data, err := readFile(name)
+		data, err := platform.ReadFile(name)
 		if err != nil {
 			return f, usage("%w", err)
 		}
@@ -76,7 +77,7 @@ func readOptional(flag, name string) ([]byte, error) {
 	if name == "" {
 		return nil, nil
 	}
-	data, err := readFile(name)
+	data, err := platform.ReadFile(name)
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}

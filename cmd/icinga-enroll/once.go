@@ -59,11 +59,14 @@ func once(cmd *cobra.Command, o onceOptions) error {
 	if o.dryRun {
 		ensure = e.Plan
 	}
-	report, err := patiently(cmd.Context(), o.wait, lines, ensure)
+	report, err := patiently(cmd.Context(), o.wait, lines, func(ctx context.Context) (enroll.Report, error) {
+		report, err := ensure(ctx)
+		if missed := report.Missed(); err == nil && missed != nil {
+			err, report.Error = missed, missed.Error()
+		}
+		return report, err
+	})
 	lines.close()
-	if missed := report.Missed(); err == nil && missed != nil {
-		err, report.Error = missed, missed.Error()
-	}
 	if o.json {
 		if werr := writeJSON(cmd.OutOrStdout(), report); werr != nil {
 			return werr

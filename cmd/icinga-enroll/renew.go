@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -47,9 +48,8 @@ func renewNow(cmd *cobra.Command, wish enroll.Wish) error {
 		return err
 	}
 	defer done()
-	// What can't be read is Ensure's to say: it tells the status, and so monitoring.
-	if begun, err := e.Begun(cmd.Context()); err == nil && !begun {
-		return errors.New("this machine has no certificate to renew: run icinga-enroll once")
+	if begun, err := e.Begun(cmd.Context()); !begun {
+		return cmp.Or(err, errors.New("this machine has no certificate to renew: run icinga-enroll once"))
 	}
 	e.Wish = wish
 	report, err := e.Ensure(cmd.Context())

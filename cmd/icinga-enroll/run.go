@@ -72,6 +72,10 @@ type daemon struct {
 // without it.
 var errNewFolder = errors.New("the Icinga agent was installed meanwhile: this service ends, to be restarted with the right to write its files")
 
+// errKeyLater ends a service on a copy of a registered machine, which needs the template
+// key that its original did without: started again it waits for the file.
+var errKeyLater = errors.New("the template key's file isn't there: this service ends, to be restarted until it is")
+
 // configure reads the configuration. Where that won't do all stays as it was.
 func (d *daemon) configure() error {
 	c, err := load(d.cmd.Flags())
@@ -123,7 +127,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	err = loop.Run(ctx)
 	d.tell(d.notify.Stopping)
 	d.log.Info("stopped")
-	if cause := context.Cause(ctx); errors.Is(cause, errNewFolder) || errors.Is(cause, errLost) {
+	if cause := context.Cause(ctx); errors.Is(cause, errNewFolder) || errors.Is(cause, errKeyLater) || errors.Is(cause, errLost) {
 		return cause
 	}
 	return err
@@ -201,6 +205,9 @@ func (d *daemon) ensure(ctx context.Context) (time.Time, error) {
 	}
 	if !d.hadAgent && errors.Is(err, syscall.EROFS) {
 		d.end(errNewFolder)
+	}
+	if errors.Is(err, enroll.ErrNoKey) && d.config.keyMissing() && !d.config.keyForgotten() {
+		d.end(errKeyLater)
 	}
 	d.news.failure(err, setback)
 	d.export()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"icinga-enroll/enroll"
@@ -106,7 +107,10 @@ func credentialOf(key string) string {
 
 // credstores are where systemd looks for the credentials that the service's unit
 // names, in a drop-in also encrypted ones (systemd.exec(5)).
-var credstores = []string{"/etc/credstore", "/run/credstore", "/usr/lib/credstore", "/etc/credstore.encrypted", "/run/credstore.encrypted"}
+var credstores = []string{
+	"/etc/credstore", "/run/credstore", "/usr/lib/credstore", "/run/credentials/@system",
+	"/etc/credstore.encrypted", "/run/credstore.encrypted", "/usr/lib/credstore.encrypted", "/run/credentials/@encrypted",
+}
 
 // lacksKey is what e lacks to register a machine, unless the service gets that as a
 // credential. Where this account may not look there it may be.
@@ -132,7 +136,7 @@ func (c *loaded) lacks(key string, err error) error {
 }
 
 func readSecretFile(where, file string) (_, text string, err error) {
-	data, err := readFile(file)
+	data, err := platform.ReadFile(file)
 	if err != nil {
 		return "", "", usage("%s: %w", where, err)
 	}
@@ -159,10 +163,10 @@ func cleanSecret(where, text string) (secret.Text, error) {
 }
 
 // holdsSecret reports whether a value must not be shown: a key, also one in the
-// place of a file's name, or a proxy's URL with a password.
+// place of a file's name, or a URL with a password.
 func (s setting) holdsSecret(value any) bool {
 	text, isText := value.(string)
-	return s.secret && text != "" || isText && s.key == "director.proxy" && strings.Contains(text, "@") ||
+	return s.secret && text != "" || isText && slices.Contains([]string{"director.proxy", "director.url"}, s.key) && strings.Contains(text, "@") ||
 		strings.HasSuffix(s.key, "_file") && keyLike.MatchString(text)
 }
 
@@ -214,19 +218,6 @@ func (c *loaded) refuseOverwritten(out string) error {
 		}
 	}
 	return nil
-}
-
-// readFile reads a file that the operator has named. Anything else than a file,
-// such as a FIFO, might never come to its end.
-func readFile(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", file)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(file)
 }
 
 // notForEverybody says how to mend a file that everybody may read. Windows

@@ -12,13 +12,15 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"icinga-enroll/platform"
 )
 
 // fileLayer reads the configuration file. A default file that isn't there is
 // no error: everything may come from the environment.
 func fileLayer(file string, asked bool) (layer, error) {
 	l := newLayer()
-	data, err := readFile(file)
+	data, err := platform.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
 		return l, nil
 	}
@@ -44,6 +46,9 @@ var tabbed = regexp.MustCompile(`(?m)^ *\t`)
 // notYAML names the line where that is a tab's: the parser counts some wrong, and
 // says what it makes of a tab, not that it is one.
 func notYAML(file string, data []byte, err error) error {
+	if strings.Contains(err.Error(), "unknown anchor") { // which would show a password that begins so
+		return usage("%s: a value that begins with * has to be in quotes", file)
+	}
 	at := tabbed.FindIndex(data)
 	if at == nil || !strings.Contains(err.Error(), "cannot start any token") && !strings.Contains(err.Error(), "tab character") {
 		return usage("%s: %w", file, err)
@@ -106,6 +111,9 @@ func (l layer) readGroup(file string, group, value *yaml.Node) error {
 func (l layer) readSetting(file, key string, line int, leaf *yaml.Node) error {
 	origin := fmt.Sprintf("%s:%d", file, line)
 	s, known := findSetting(func(s setting) bool { return s.key == key })
+	if name, _, glued := strings.Cut(key, ":"); glued { // what follows may be a password
+		return usage("%s: a blank is missing behind %s:", origin, name)
+	}
 	if !known {
 		return usage("%s: unknown key %q; known are: %s", origin, key, strings.Join(siblings(key), ", "))
 	}

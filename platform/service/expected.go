@@ -13,11 +13,11 @@ func Expected(ctx context.Context, name string) (bool, error) {
 }
 
 // TimerFailed reports whether the timer that a package has beside the service is
-// enabled, and its last run ended so that the run itself could not tell: with a
-// configuration that it refused, or killed. Any account may ask.
-func TimerFailed(ctx context.Context, name string) bool {
+// enabled, and its last run failed: in any way, or, where one that exits with 1 has
+// told why, in another, as with a configuration that it refused. Any account may ask.
+func TimerFailed(ctx context.Context, name string, told bool) bool {
 	m, ok := thisSystem().(interface {
-		timerFailed(ctx context.Context, name string) bool
+		timerFailed(ctx context.Context, name string, told bool) bool
 	})
-	return ok && m.timerFailed(ctx, name)
+	return ok && m.timerFailed(ctx, name, told)
 }

@@ -9,8 +9,7 @@ import (
 // installed: what is enabled there starts nothing.
 func (s systemd) hasBooted() bool { return s.booted }
 
-// timerFailed leaves out exit code 1: why is in the status then.
-func (s systemd) timerFailed(ctx context.Context, name string) bool {
+func (s systemd) timerFailed(ctx context.Context, name string, told bool) bool {
 	if !s.booted {
 		return false
 	}
@@ -18,5 +17,6 @@ func (s systemd) timerFailed(ctx context.Context, name string) bool {
 		return false
 	}
 	shown, err := output(ctx, "systemctl", "show", "--property=ActiveState,ExecMainStatus", unitName(name+"-renew"))
-	return err == nil && strings.Contains(shown, "ActiveState=failed\n") && !strings.Contains(shown, "ExecMainStatus=1\n")
+	known := told && strings.Contains(shown, "ExecMainStatus=1\n")
+	return err == nil && strings.Contains(shown, "ActiveState=failed\n") && !known
 }

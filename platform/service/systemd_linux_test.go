@@ -137,21 +137,22 @@ func TestAnImageStartsNothing(t *testing.T) {
 	}
 }
 
-// What the run could say itself is in its status: that of exit code 1.
+// What a run has told is in its status, of which monitoring makes more.
 func TestTimerFailed(t *testing.T) {
-	for shown, want := range map[string]bool{
-		"enabled active=inactive status=0": false,
-		"enabled active=failed status=1":   false,
-		"enabled active=failed status=2":   true,
-		"enabled active=failed status=15":  true,
-		"disabled active=failed status=2":  false,
+	for shown, want := range map[string]struct{ told, untold bool }{
+		"enabled active=inactive status=0": {false, false},
+		"enabled active=failed status=1":   {false, true},
+		"enabled active=failed status=2":   {true, true},
+		"enabled active=failed status=15":  {true, true},
+		"disabled active=failed status=2":  {false, false},
 	} {
 		t.Run(shown, func(t *testing.T) {
 			answers(t, shown)
-			if got := (systemd{booted: true}).timerFailed(t.Context(), "icinga-enroll"); got != want {
-				t.Errorf("it is %v", got)
+			told, untold := (systemd{booted: true}).timerFailed(t.Context(), "icinga-enroll", true), (systemd{booted: true}).timerFailed(t.Context(), "icinga-enroll", false)
+			if told != want.told || untold != want.untold {
+				t.Errorf("told %v, untold %v", told, untold)
 			}
-			if (systemd{}).timerFailed(t.Context(), "icinga-enroll") {
+			if (systemd{}).timerFailed(t.Context(), "icinga-enroll", false) {
 				t.Error("where nothing runs it has failed")
 			}
 		})

@@ -93,6 +93,12 @@ func resolve(path string) string {
 	if err == nil {
 		return target
 	}
+	if link, lerr := os.Readlink(path); lerr == nil && errors.Is(err, fs.ErrNotExist) { // to a disk that isn't mounted yet
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(path), link)
+		}
+		return resolve(link)
+	}
 	if parent := filepath.Dir(path); parent != path {
 		return filepath.Join(resolve(parent), filepath.Base(path))
 	}

@@ -80,6 +80,24 @@ func TestInstallOpensWhatLinksLeadTo(t *testing.T) {
 	}
 }
 
+// A data disk need not be mounted yet.
+func TestALinkToNothingYetIsFollowed(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"absolute": dir + "/disk/x", "relative": "disk/x", "round": "round"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{"absolute": "/disk/x", "relative/state": "/disk/x/state", "round": "/round"} {
+		if got := resolve(filepath.Join(dir, path)); got != dir+want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
 // systemd can open only what is there when the service starts.
 func TestWritableIsTheNearestFolderThatExists(t *testing.T) {
 	dir := t.TempDir()
