@@ -45,6 +45,12 @@ var bodies = map[string]func(w http.ResponseWriter){
 	"a million names": func(w http.ResponseWriter) {
 		_, _ = io.WriteString(w, `{"global_zones":["z"`+strings.Repeat(`,"z"`, 250_000)+`]}`)
 	},
+	"9,000 parents": func(w http.ResponseWriter) {
+		_, _ = io.WriteString(w, `{"parent_zone":"z","ca_server":"p","parent_endpoints":["p"`+strings.Repeat(`,"p"`, 9000)+`],"endpoints_config":["127.0.0.1;1"`+strings.Repeat(`,"127.0.0.1;1"`, 9000)+`]}`)
+	},
+	"an address of 900,000 letters": func(w http.ResponseWriter) {
+		_, _ = io.WriteString(w, `{"parent_zone":"z","ca_server":"p","parent_endpoints":["p"],"endpoints_config":["`+strings.Repeat("h", 900_000)+`;5665"]}`)
+	},
 	"the same name each": func(w http.ResponseWriter) {
 		_, _ = io.WriteString(w, `{"a":1`+strings.Repeat(`,"parent_zone":"x"`, 50_000)+`}`)
 	},
@@ -261,6 +267,14 @@ func TestTooMuchFromTheMaster(t *testing.T) {
 		"a certificate of 8 MiB in the handshake": func(t *testing.T, ca *authority) tls.Certificate {
 			return handshake(t, ca, 0, 8<<20)
 		},
+		"a name of 200,000 backslashes in the handshake": func(t *testing.T, _ *authority) tls.Certificate {
+			subject := cn(sandbox.MasterName)
+			subject.Organization = []string{strings.Repeat(`\`, 200_000)}
+			other := newAuthority(t)
+			made := other.own(t, &x509.Certificate{Subject: subject}, other.certificate)
+			made.Certificate = append(made.Certificate[:1], other.certificate.Raw)
+			return made
+		},
 	} {
 		a.try(t, name, func(t *testing.T) {
 			ca := newAuthority(t)
@@ -271,6 +285,12 @@ func TestTooMuchFromTheMaster(t *testing.T) {
 			r := m.refused(t, "once")
 			bounded(t, r)
 			plainText(t, r)
+			if len(r.Stderr) > 8<<10 {
+				t.Errorf("%d bytes of error", len(r.Stderr))
+			}
+			if said := m.Run(t, "status"); !strings.Contains(said.Stdout, "last error") {
+				t.Errorf("nobody is told: %s", said)
+			}
 		})
 	}
 }

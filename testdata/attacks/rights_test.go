@@ -103,6 +103,30 @@ func TestRightsOfOthers(t *testing.T) {
 	}
 }
 
+// What lies in the state folder before there is a state may be a key that its owner knows,
+// or a pair of another name.
+func TestStateIsPlantedBefore(t *testing.T) {
+	s := servers(t, nil)
+	a := attack("others can fill the state folder before the first enrolment")
+	for name, mode := range map[string]os.FileMode{"its group": 0o775, "everybody": 0o777, "everybody, who may remove only what is his": 0o777 | os.ModeSticky} {
+		for _, file := range []string{"request.key", "switch.pem"} {
+			a.try(t, file+" by "+name, func(t *testing.T) {
+				m := newMachine(t, s)
+				must(t, os.MkdirAll(m.Path("state"), 0o755))
+				path := chmod(t, m.Path("state"), mode)
+				must(t, os.WriteFile(m.Path("state", file), []byte("planted"), 0o600))
+				chown(t, m.Path("state", file))
+				if r := m.refused(t, "once"); !strings.Contains(r.Stderr, path+" can be changed by others than root") {
+					t.Errorf("not refused for that: %s", r)
+				}
+				if _, known := s.Director.Host(m.Name); known {
+					t.Error("it was registered all the same")
+				}
+			})
+		}
+	}
+}
+
 // What becomes another's while the service runs isn't run, either.
 func TestHookIsReplacedLater(t *testing.T) {
 	s := servers(t, nil)
