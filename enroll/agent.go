@@ -292,3 +292,17 @@ func (n *node) removeTicket() error {
 	n.note(Step{Name: "agent", Changed: true, Text: "removed " + filepath.Join(n.CertsDir, ticketFile) + ", which was left there: tickets don't wear out"})
 	return n.certs.Remove(ticketFile)
 }
+
+// orOthers is err, unless that leaves an agent alone which goes by another node's
+// name: such as on a copy whose state alone was moved away. Nothing else would tell
+// monitoring that this node has no agent.
+func (n *node) orOthers(a agent.Agent, err error) error {
+	left := (errNotOurs{})
+	if !errors.As(err, &left) {
+		return err
+	}
+	if other := a.OtherName(n.name); other != "" {
+		return fmt.Errorf("by the files in %s the agent is %s, not %s, and doesn't use this node's certificate. %s", a.ConfigDir, other, n.name, left.Error())
+	}
+	return err
+}

@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -353,56 +352,3 @@ func (n *node) storedCA() (believed, former []*x509.Certificate) {
 }
 
 func (n *node) authority() Authority { return n.Authority(n.trust()) }
-
-// conclude writes the status file and makes the report.
-func (n *node) conclude(ctx context.Context, err error) (Report, error) {
-	r := n.report(err)
-	if ctx.Err() != nil && (err != nil || n.setback != nil) {
-		if err == nil && n.pair != nil {
-			n.showCertificate()
-		}
-		return r, err // it was interrupted: that says nothing about this node
-	}
-	if errors.Is(err, pki.ErrNoAuthValue) && !n.Daemon {
-		return r, err // the service may well have it: a shell gets no credential
-	}
-	before, _ := readStatus(n.dir) // none yet, or damaged: it is written anew
-	now := newStatus(r, err, n.Now(), before)
-	if now.LastError != nil && before.LastError == nil && !n.toldFailure {
-		n.tellFailure(ctx, now.LastError.Message)
-		r.Steps = n.steps
-	}
-	n.toldFailure = now.LastError != nil
-	werr := writeStatus(n.dir, now, before)
-	switch {
-	case werr != nil && err == nil:
-		return n.withoutStatus(werr)
-	case werr != nil:
-		n.note(Step{Name: "status", Text: werr.Error(), Warning: true})
-		r.Steps = n.steps
-	}
-	return r, err
-}
-
-// showCertificate writes the status before the hooks run, which may take their
-// time, and where a run is interrupted: with the certificate in force, and what was
-// said of errors before. Where that can't be done the end of a run says so.
-func (n *node) showCertificate() {
-	before, _ := readStatus(n.dir)
-	r := n.report(nil)
-	now := newStatus(r, nil, n.Now(), before)
-	now.LastError, now.LastSuccess = before.LastError, before.LastSuccess
-	now.NextStep = now.nextStep(r.Unrenewable)
-	_ = writeStatus(n.dir, now, before)
-}
-
-// withoutStatus is the outcome where the status could not be written, which can
-// wait where the certificate is valid.
-func (n *node) withoutStatus(err error) (Report, error) {
-	if n.pair == nil {
-		return n.report(err), err
-	}
-	n.setback = cmp.Or(n.setback, err)
-	n.note(Step{Name: "status", Text: err.Error(), Warning: true})
-	return n.report(nil), nil
-}

@@ -154,3 +154,15 @@ func ownZones(zonesConf string, names ...string) []string {
 	}
 	return own
 }
+
+// OtherName is the name by which the agent goes where that is another node's, as far
+// as its files tell; else "". Icinga takes the certificate that NodeName names, and
+// an endpoint of the certificate's name has to be there.
+func (a Agent) OtherName(node string) string {
+	constants, _ := a.readLinked(constantsName) // what can't be read tells nothing
+	name := valueOf(constants, "NodeName")
+	if !quotedName.MatchString(name) || name == Quote(node) || a.mentions(zonesName, node) {
+		return ""
+	}
+	return strings.Trim(name, `"`)
+}
